@@ -1,0 +1,222 @@
+"""The interface between the framework and an engine: four verbs, two facts, and capabilities.
+
+This module knows no engine and no plugin. A backend is an installable plugin whose entry point in the
+namespace ``vmharness.backends`` is a callable::
+
+    def connect(endpoint: str | None = None) -> Provider: ...
+
+`None` means the engine that the environment names by default; a text is what an earlier provider's
+`endpoint` said, and opens that same engine whatever the environment says now. Connecting asks the
+engine nothing and starts nothing. It raises `EngineUnavailable` if what it needs isn't installed.
+
+A provider keeps no state: the truth is in the engine. Its methods are called from several threads at
+once. More than the four verbs is a capability: a Protocol of its own that the framework asks for with
+`isinstance`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from vmharness._model import (
+    LABEL_EXPIRES,
+    LABEL_HOST,
+    LABEL_SESSION,
+    LABEL_TEST,
+    LABEL_TOKEN,
+    CommandResult,
+    Kind,
+    MachineInfo,
+    MachineState,
+    Spec,
+)
+
+__all__ = [
+    "LABEL_EXPIRES",
+    "LABEL_HOST",
+    "LABEL_SESSION",
+    "LABEL_TEST",
+    "LABEL_TOKEN",
+    "CommandResult",
+    "Connect",
+    "Describes",
+    "Inspects",
+    "Kind",
+    "ListsImages",
+    "MachineInfo",
+    "MachineState",
+    "Provider",
+    "RunsCommands",
+    "Settles",
+    "ShowsDelete",
+    "Spec",
+    "TakesLabels",
+]
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """Machines of one engine."""
+
+    @property
+    @abstractmethod
+    def endpoint(self) -> str:
+        """Which engine this is (socket, remote, project): a stable text without secrets.
+
+        Two providers with the same endpoint list the same machines. `connect(endpoint)` opens it again.
+        """
+
+    @abstractmethod
+    def create(self, spec: Spec, *, timeout: float) -> MachineInfo:
+        """Make a machine, and return once it can be used.
+
+        Args:
+            spec: What is asked for. Its name is used unchanged; its labels are on the machine from the start.
+            timeout: Seconds until the deadline.
+
+        Returns:
+            What the engine says of the new machine; its state is RUNNING.
+
+        Raises:
+            NameTaken: A machine of that name was there before; it is untouched.
+            CreateFailed: Surely no machine was or will be made; also when the engine could not be
+                reached at all, or when what the spec asks for is not supported.
+            CreateUnsettled: Nobody knows whether a machine was or will be made. Anything else that is
+                raised, KeyboardInterrupt included, is understood in the same way.
+            CreateTimeout: As before; the deadline has passed.
+        """
+
+    @abstractmethod
+    def list(self) -> Sequence[MachineInfo]:
+        """Return all of the engine's machines, strangers' and stopped ones too.
+
+        May be repeated; changes nothing, and never starts a stopped engine.
+
+        Raises:
+            EngineUnavailable: The engine gave no complete answer. A partial one is never returned.
+        """
+
+    @abstractmethod
+    def delete(self, name: str, *, timeout: float) -> None:
+        """Delete the machine, running or not; on return it is gone. An absent one is a success.
+
+        May be repeated.
+
+        Args:
+            name: Name of the machine; one that the engine could never have is absent.
+            timeout: Seconds until the deadline.
+
+        Raises:
+            Busy: The engine refuses for now; nothing was changed, and it may be tried again.
+            DeleteFailed: The machine may still be there.
+            EngineUnavailable: The engine didn't answer; the machine may still be there.
+        """
+
+    @abstractmethod
+    def exists(self, name: str) -> bool:
+        """Say whether a machine of that name is there, in any state; False only if it is surely absent.
+
+        Raises:
+            EngineUnavailable: It is not known.
+        """
+
+
+class Connect(Protocol):
+    """The entry point of a backend."""
+
+    def __call__(self, endpoint: str | None = None) -> Provider:
+        """Open the engine at that endpoint, or the environment's default one."""
+        ...
+
+
+@runtime_checkable
+class TakesLabels(Protocol):
+    """Capability: labels are put on a machine in the create call, and listed with it."""
+
+    @property
+    @abstractmethod
+    def label_length(self) -> int:
+        """The longest value of a label, in characters."""
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """Capability: the backend knows for how long after its deadline a create may still bring a machine."""
+
+    @property
+    @abstractmethod
+    def settle_s(self) -> float:
+        """Seconds; 120 is assumed for backends that don't say."""
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """Capability: the engine has a name and a version to show."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return the engine's name and version in a few words, or raise EngineUnavailable."""
+
+
+@runtime_checkable
+class Inspects(Protocol):
+    """Capability: one machine in more detail than a listing gives, its exact time of creation above all."""
+
+    @abstractmethod
+    def inspect(self, name: str) -> MachineInfo | None:
+        """Return the machine, or None if it is surely absent; raise EngineUnavailable if it is not known."""
+
+
+@runtime_checkable
+class ListsImages(Protocol):
+    """Capability: the images that the engine has at hand."""
+
+    @abstractmethod
+    def images(self) -> Sequence[str]:
+        """Return the names of images that a create can use without a download."""
+
+
+@runtime_checkable
+class ShowsDelete(Protocol):
+    """Capability: the engine's own command that deletes a machine, for a person to run."""
+
+    @abstractmethod
+    def delete_argv(self, name: str) -> Sequence[str]:
+        """Return the words of the command; nothing is run."""
+
+
+@runtime_checkable
+class RunsCommands(Protocol):
+    """Capability: commands can be run in a machine."""
+
+    @abstractmethod
+    def run(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        input: bytes | None = None,
+        user: str = "",
+        cwd: str = "",
+    ) -> CommandResult:
+        """Run a command in the machine, without a shell, and wait for its end.
+
+        Args:
+            name: Name of the machine.
+            argv: The program and its arguments.
+            timeout: Seconds until the deadline.
+            input: Bytes for its standard input; None = empty.
+            user: User to run as; "" = the machine's default.
+            cwd: Working directory; "" = the machine's default.
+
+        Returns:
+            Exit status and output; a status other than 0 doesn't raise.
+
+        Raises:
+            ProviderError: The command could not be started, or its outcome is not known.
+            TimeoutError: The deadline passed; the command may still be running in the machine.
+        """
+        ...
