@@ -130,6 +130,7 @@ class Record:
     """A ledger line: all that another process needs to find, recognise and delete the machine.
 
     Attributes:
+        id: Random; tells the records of one ledger apart, also when a name is used again.
         name: Name of the machine.
         backend: Name of the backend's entry point.
         endpoint: Which engine; only a listing of this one proves that the machine is gone.
@@ -144,6 +145,7 @@ class Record:
         error: Why it is in this state, in words; "" if nothing went wrong.
     """
 
+    id: str
     name: str
     backend: str
     endpoint: str

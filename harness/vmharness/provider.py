@@ -39,6 +39,7 @@ __all__ = [
     "LABEL_SESSION",
     "LABEL_TEST",
     "LABEL_TOKEN",
+    "AutoChosen",
     "CommandResult",
     "Connect",
     "Describes",
@@ -149,6 +150,16 @@ class Settles(Protocol):
     @abstractmethod
     def settle_s(self) -> float:
         """Seconds; 120 is assumed for backends that don't say."""
+
+
+@runtime_checkable
+class AutoChosen(Protocol):
+    """Capability: the backend may be taken when none is set and its engine answers."""
+
+    @property
+    @abstractmethod
+    def auto_rank(self) -> int:
+        """The lowest that answers is taken. Ours have 10 (the user's own desktop) to 40."""
 
 
 @runtime_checkable

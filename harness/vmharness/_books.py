@@ -1,0 +1,246 @@
+"""A process's records and what becomes of their machines: written, moved, deleted, looked for.
+
+The session's floor of *how*: it knows ledger, providers and clean-up, and neither plugins nor tests.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from vmharness._cleanup import Cleanup, Outcome, undone
+from vmharness._clock import Clock, pauses
+from vmharness._ledger import FileLedgers
+from vmharness._model import Record, State
+from vmharness._naming import new_token
+from vmharness._protected import ProtectedList
+from vmharness._providers import Providers, settling
+from vmharness._threads import run_parallel
+from vmharness.errors import DeleteFailed, PluginError, VMHarnessError
+from vmharness.hooks import Ledger
+from vmharness.provider import ShowsDelete
+
+__all__ = ["Books", "Tally"]
+
+_log = logging.getLogger("vmharness.session")
+
+# How long deleting machines may take, in seconds, all that are asked for at once together.
+_DELETE_S: Final = 60.0
+
+
+@dataclass
+class Tally:
+    """What a process did, for the run's summary: numbers, which engines, lines to show."""
+
+    created: int = 0
+    deleted: int = 0
+    swept: int = 0
+    engines: dict[str, str] = field(default_factory=dict[str, str])
+    reports: list[str] = field(default_factory=list[str])
+
+
+class Books:
+    """The ledger of this process, and the one way that its records change.
+
+    Args:
+        ledgers: Where ledgers are.
+        session_id: For the ledger's header.
+        providers: Opens providers.
+        clock: Reads the time and waits.
+        changed: Called after each transition with the record before (None = new) and now.
+    """
+
+    def __init__(
+        self,
+        ledgers: FileLedgers,
+        session_id: str,
+        providers: Providers,
+        clock: Clock,
+        changed: Callable[[Record | None, Record], None],
+    ) -> None:
+        self._ledgers = ledgers
+        self._session_id = session_id
+        self._providers = providers
+        self._clock = clock
+        self._changed = changed
+        self._ledger = ledgers.open(session_id)
+        self._fresh: set[str] = set()
+        self.tally = Tally()
+        self.closed = False
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of this process. A forked child gets its own: its parent's machines are its parent's."""
+        if not self._ledger.held and not self.closed:
+            self._fresh = set()
+            self.tally = Tally()
+            self._ledger = self._ledgers.open(self._session_id)
+        return self._ledger
+
+    @property
+    def held(self) -> bool:
+        """Whether this process has an open ledger; a forked child has none until it makes a machine."""
+        return self._ledger.held
+
+    def close(self) -> None:
+        """Drop the ledger's lock; what is not settled stays on its books."""
+        self.closed = True
+        self._ledger.close()
+
+    def unfinished(self, scope: str | None = None) -> Sequence[Record]:
+        """Return our records that are neither GONE nor KEPT, of one scope or of all."""
+        return [
+            record
+            for record in list(self._ledger.records.values())
+            if record.state not in (State.GONE, State.KEPT) and scope in (None, record.scope)
+        ]
+
+    def add(self, record: Record) -> Record:
+        """Write a new record; WANTED is durable when this returns."""
+        self.ledger.write(record)
+        self._changed(None, record)
+        return record
+
+    def made(self, record: Record, *, made_up: bool) -> Record:
+        """Note that the create returned, and whether we made the name up ourselves."""
+        record = self.move(record, State.RUNNING)
+        self.tally.created += 1
+        if made_up:
+            self._fresh.add(record.id)
+        return record
+
+    def move(
+        self,
+        record: Record,
+        state: State | None = None,
+        *,
+        scope: str | None = None,
+        error: str = "",
+        ledger: Ledger | None = None,
+    ) -> Record:
+        """Change a record's state or scope in our ledger, or in a claimed one."""
+        book = ledger or self.ledger
+        before = book.records.get(record.id)
+        current = before or record
+        now = replace(
+            current,
+            state=state or current.state,
+            scope=current.scope if scope is None else scope,
+            error=error,
+            at=self._clock.time() if state not in (None, current.state) else current.at,
+        )
+        if now != before:
+            book.write(now)
+            _log.info("%s %s: %s%s", now.backend, now.name, now.state, f" ({error})" if error else "")
+            self._changed(before, now)
+        return now
+
+    def new(self, name: str, backend: str, *, deadline: float, **fields: object) -> Record:
+        """Make a WANTED record of a machine on the backend's endpoint; nothing is written."""
+        now = self._clock.time()
+        provider = self._providers.get(backend)
+        plain = Record(
+            id=new_token()[:16],
+            name=name,
+            backend=backend,
+            endpoint=provider.endpoint,
+            token="",
+            deadline=now + deadline + settling(provider),
+            scope="",
+            state=State.WANTED,
+            wanted_at=now,
+            at=now,
+        )
+        return replace(plain, **fields)  # type: ignore[arg-type]
+
+    def delete(
+        self, records: Sequence[Record], *, timeout: float | None = None, ledger: Ledger | None = None
+    ) -> Sequence[Record]:
+        """Prove, delete in parallel, wait out Busy, verify by one listing; see `vmharness.hooks.Session`."""
+        book = ledger or self.ledger
+        claimed = book is not self._ledger
+        now = [book.records.get(record.id, record) for record in records]
+        groups: dict[tuple[str, str], list[Record]] = {}
+        for record in now:
+            if record.state is not State.GONE:
+                groups.setdefault((record.backend, record.endpoint), []).append(record)
+        limit = _DELETE_S if timeout is None else timeout
+        jobs = list(groups.values())
+        for outcomes in run_parallel(lambda group: self._delete_group(group, limit, claimed=claimed), jobs):
+            for outcome in outcomes:
+                self.move(outcome.record, outcome.state, error=outcome.error, ledger=book)
+                self.tally.swept += outcome.deleted and claimed
+                self.tally.deleted += outcome.deleted and not claimed
+        return [book.records.get(record.id, record) for record in now]
+
+    def _delete_group(self, records: Sequence[Record], timeout: float, *, claimed: bool) -> Sequence[Outcome]:
+        """Delete machines of one endpoint; errors become states."""
+        backend, endpoint = records[0].backend, records[0].endpoint
+        try:
+            protected = ProtectedList(self._ledgers.folder).read()
+            provider = self._providers.get(backend, endpoint)
+            if provider.endpoint != endpoint:
+                raise PluginError(f"backend {backend!r} opened {provider.endpoint!r}, not {endpoint!r}")
+        except VMHarnessError as exc:
+            return [Outcome(record, undone(record), str(exc)) for record in records]
+        return Cleanup(provider, self._clock).delete(
+            records,
+            timeout=timeout,
+            claimed=claimed,
+            fresh=frozenset() if claimed else frozenset(self._fresh),
+            protected=frozenset(machine.name for machine in protected if machine.endpoint == endpoint),
+        )
+
+    def settle(self, ledger: Ledger, say: Callable[[str], None]) -> None:
+        """Look for a ledger's maybes with growing pauses until they are seen and deleted, or settled.
+
+        What is not seen in its backend's settling time stays in the ledger for 24 h.
+        """
+        waits = [record.at - self._clock.time() + self._settling(record) for record in _maybes(ledger)]
+        if max(waits, default=0.0) <= 0:
+            return
+        # Whatever the wall clock did since the record was written: never longer than the settling time.
+        longest = min(max(waits), max(self._settling(record) for record in _maybes(ledger)))
+        until = self._clock.monotonic() + longest
+        names = ", ".join(record.name for record in _maybes(ledger))
+        say(f"looking up to {longest:.0f} s for machines of unfinished creates: {names}")
+        for pause in pauses():
+            if self._clock.monotonic() + pause > until:
+                return
+            self._clock.sleep(pause)
+            self.delete(_maybes(ledger), ledger=ledger)
+            if not _maybes(ledger):
+                return
+
+    def _settling(self, record: Record) -> float:
+        try:
+            return settling(self._providers.get(record.backend, record.endpoint))
+        except VMHarnessError:
+            return 0.0  # nobody can look there now: the next session will
+
+    def removal(self, record: Record) -> str:
+        """Return the command that removes a machine, for a person to run."""
+        try:
+            provider = self._providers.get(record.backend, record.endpoint)
+        except VMHarnessError:
+            provider = None
+        if provider is not None and isinstance(provider, ShowsDelete):
+            return shlex.join(provider.delete_argv(record.name))
+        return f"vmharness sweep --backend {shlex.quote(record.backend)}"
+
+    def stuck(self, record: Record) -> DeleteFailed:
+        """Return an error that says why a machine is left, and the command that removes it."""
+        of = f" of {record.scope}" if record.scope else ""
+        return DeleteFailed(
+            f"cannot delete machine {record.name!r}{of}: {record.error or 'the run was interrupted'}; "
+            f"delete it with: {self.removal(record)}",
+            backend=record.backend,
+            machine=record.name,
+        )
+
+
+def _maybes(ledger: Ledger) -> Sequence[Record]:
+    return [record for record in list(ledger.records.values()) if record.state is State.MAYBE]

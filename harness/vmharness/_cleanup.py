@@ -1,0 +1,244 @@
+"""Prove, delete, verify: the one way a machine goes. It knows no ledger file, no plugin and no test.
+
+Nothing is deleted without proof; deleted means that a successful listing lacks the name; a failed
+listing proves nothing; what is in doubt is left alone and said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from vmharness._clock import Clock, pauses
+from vmharness._model import LABEL_EXPIRES, LABEL_TOKEN, MachineInfo, Record, State
+from vmharness._threads import run_parallel
+from vmharness.errors import Busy, EngineUnavailable, ProviderError
+from vmharness.provider import Inspects, Provider
+
+__all__ = ["TOMBSTONE_S", "Cleanup", "Outcome", "Proof", "expired", "prove", "undone"]
+
+# For how long after its settling time a maybe is still looked for.
+TOMBSTONE_S: Final = 24 * 3600.0
+# Engines without labels: how far their clock may lie behind ours, in seconds, for names that we made.
+_CLOCK_SLACK_S: Final = 1.0
+# How often a delete that failed for good is tried again all the same.
+_LAST_TRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a record: its new state, why if something is to be said, and whether it was deleted."""
+
+    record: Record
+    state: State
+    error: str = ""
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether a machine is the record's; if not, why, and whether it is surely another's."""
+
+    ours: bool
+    reason: str = ""
+    surely_not: bool = False
+
+
+def prove(record: Record, info: MachineInfo, *, claimed: bool) -> Proof:
+    """Judge whether a machine is the one that a ledger's entry names.
+
+    Args:
+        record: The entry; we hold that ledger's lock.
+        info: A machine of the same name and endpoint, from a listing.
+        claimed: Whether the ledger's owner is dead, so that its machines were made before its death.
+    """
+    token = (info.labels or {}).get(LABEL_TOKEN, "")
+    if record.token:
+        if info.labels is None:
+            return Proof(ours=False, reason="the engine shows no labels, so nothing proves that it is ours")
+        if token == record.token:
+            return Proof(ours=True)
+        return Proof(ours=False, reason="it lacks our label, so it is a stranger's", surely_not=True)
+    if token:
+        return Proof(ours=False, reason="it carries another session's label", surely_not=True)
+    if info.created_at is None:
+        return Proof(ours=False, reason="the engine doesn't say when it was created")
+    slack = 0.0 if record.tracked else _CLOCK_SLACK_S
+    if info.created_at + info.created_resolution < record.wanted_at - slack:
+        return Proof(ours=False, reason="it was there before, so it is a stranger's", surely_not=True)
+    if info.created_at < record.wanted_at - slack:
+        return Proof(ours=False, reason="it may have been there before: created too close to tell")
+    if claimed and info.created_at > record.deadline:
+        return Proof(
+            ours=False,
+            reason="it was created after our session's deadline, so it is a stranger's",
+            surely_not=True,
+        )
+    return Proof(ours=True)
+
+
+def expired(info: MachineInfo, now: float) -> bool:
+    """Whether the machine carries a label of ours with an expiry that has passed."""
+    labels = info.labels or {}
+    if not labels.get(LABEL_TOKEN):
+        return False
+    try:
+        return float(labels[LABEL_EXPIRES]) < now
+    except (KeyError, ValueError):
+        return False  # an unreadable label is doubt, and doubt keeps
+
+
+class Cleanup:
+    """Deletes machines of one provider, on proof.
+
+    Args:
+        provider: Of the endpoint that the records name.
+        clock: Reads the time and waits.
+    """
+
+    def __init__(self, provider: Provider, clock: Clock) -> None:
+        self._provider = provider
+        self._clock = clock
+
+    def delete(
+        self,
+        records: Sequence[Record],
+        *,
+        timeout: float,
+        claimed: bool = False,
+        fresh: frozenset[str] = frozenset(),
+        protected: frozenset[str] = frozenset(),
+    ) -> Sequence[Outcome]:
+        """Delete the machines of the records, as many as are proven, and verify by a listing.
+
+        Args:
+            records: All of this provider's endpoint.
+            timeout: Seconds until the deadline for all together.
+            claimed: Whether their ledger's owner is dead.
+            fresh: Ids of records whose create returned in this process under a name that we made up:
+                that is their proof, and saves a listing.
+            protected: Names that are never deleted.
+
+        Returns:
+            An outcome for each record. Errors of the engine don't raise.
+        """
+        deadline = self._clock.monotonic() + timeout
+        known = {
+            record.id: record for record in records if record.id in fresh and record.name not in protected
+        }
+        unproven = [record for record in records if record.id not in known]
+        outcomes: dict[str, Outcome] = {}
+        doomed = list(known.values())
+        if unproven:
+            there, error = self._listing(deadline)
+            for record in unproven:
+                if there is None:
+                    outcomes[record.id] = Outcome(record, undone(record), f"cannot list machines: {error}")
+                    continue
+                outcome = self._judge(record, there.get(record.name), protected, claimed=claimed)
+                if outcome is None:
+                    doomed.append(record)
+                else:
+                    outcomes[record.id] = outcome
+        if doomed:
+            outcomes |= {outcome.record.id: outcome for outcome in self._delete_all(doomed, deadline)}
+        return [outcomes[record.id] for record in records]
+
+    def _judge(
+        self, record: Record, info: MachineInfo | None, protected: frozenset[str], *, claimed: bool
+    ) -> Outcome | None:
+        """Decide without deleting; None = proven, to be deleted."""
+        if info is None:
+            return Outcome(record, self._absent(record))
+        if record.name in protected:
+            return Outcome(record, State.KEPT, "protected")
+        proof = prove(record, info, claimed=claimed)
+        if not proof.ours and info.created_resolution and isinstance(self._provider, Inspects):
+            try:
+                exact = self._provider.inspect(record.name)
+            except ProviderError as exc:
+                return Outcome(record, undone(record), f"cannot inspect it: {exc}")
+            if exact is None:
+                return Outcome(record, self._absent(record))
+            proof = prove(record, exact, claimed=claimed)
+        if proof.ours:
+            return None
+        # A sure stranger settles the record: the engine gives a name to one machine only.
+        state = State.GONE if proof.surely_not else undone(record)
+        return Outcome(record, state, f"left alone: {proof.reason}")
+
+    def _absent(self, record: Record) -> State:
+        """What it means that a successful listing lacks the name."""
+        unsettled = record.state in (State.WANTED, State.MAYBE) and not record.tracked
+        if unsettled and self._clock.time() < record.deadline + TOMBSTONE_S:
+            return State.MAYBE
+        return State.GONE
+
+    def _listing(self, deadline: float) -> tuple[Mapping[str, MachineInfo] | None, str]:
+        """List until it succeeds or the deadline passes; None = unknown, with the last reason."""
+        for pause in pauses():
+            try:
+                return {info.name: info for info in self._provider.list()}, ""
+            except ProviderError as exc:
+                reason = str(exc)
+            except Exception as exc:  # a backend's defect must not keep the other machines alive
+                return None, f"{type(exc).__name__}: {exc}"
+            if self._clock.monotonic() + pause > deadline:
+                return None, reason
+            self._clock.sleep(pause)
+        raise AssertionError("pauses are without end")
+
+    def _delete_all(self, records: Sequence[Record], deadline: float) -> Iterator[Outcome]:
+        """Delete in parallel, verify by a listing, and repeat for what is still there until the deadline."""
+        left = list(records)
+        for pause in pauses():
+            names = sorted({record.name for record in left})
+            failed = dict(
+                zip(names, run_parallel(lambda n: self._delete_one(n, deadline), names), strict=True)
+            )
+            there, error = self._listing(deadline)
+            late = self._clock.monotonic() + pause > deadline
+            again: list[Record] = []
+            for record in left:
+                why = failed[record.name]
+                info = there.get(record.name) if there is not None else None
+                if there is None:
+                    yield Outcome(record, State.STUCK, why or f"deleted, but not verified: {error}")
+                elif info is None:
+                    yield Outcome(record, State.GONE, deleted=True)
+                elif prove(record, info, claimed=False).surely_not:
+                    yield Outcome(record, State.GONE, "a stranger has its name now", deleted=True)
+                elif late or why:
+                    yield Outcome(record, State.STUCK, why or "the engine says deleted, and lists it still")
+                else:
+                    again.append(record)
+            if not again:
+                return
+            left = again
+            self._clock.sleep(pause)
+
+    def _delete_one(self, name: str, deadline: float) -> str:
+        """Delete one machine, waiting out what may pass; return why it failed, "" if it didn't."""
+        tries = 0
+        for pause in pauses():
+            try:
+                self._provider.delete(name, timeout=max(0.1, deadline - self._clock.monotonic()))
+            except (Busy, EngineUnavailable) as exc:
+                reason = str(exc)
+            except ProviderError as exc:
+                reason = str(exc)
+                tries += not exc.retryable
+            except Exception as exc:  # a backend's defect must not keep the other machines alive
+                return f"{type(exc).__name__}: {exc}"
+            else:
+                return ""
+            if tries >= _LAST_TRIES or self._clock.monotonic() + pause > deadline:
+                return reason
+            self._clock.sleep(pause)
+        raise AssertionError("pauses are without end")
+
+
+def undone(record: Record) -> State:
+    """The state of a machine that could not be dealt with."""
+    return State.MAYBE if record.state in (State.WANTED, State.MAYBE) else State.STUCK

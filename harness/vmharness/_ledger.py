@@ -1,0 +1,345 @@
+"""The durable record of a process's machines, and its lock: the right to delete what it names.
+
+A ledger is a file of JSON lines, its first one a header. `flock` on the file's own descriptor is the
+lock, so lock and file are one inode. It is locked under a hidden name before it is renamed into sight:
+no sweep ever sees it unlocked while its owner lives. This module knows no engine and no plugin.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Final
+
+from vmharness._model import Record, State
+from vmharness._places import check_private, host_id, make_private, state_folder
+from vmharness.errors import LedgerError
+
+__all__ = ["FileLedger", "FileLedgers"]
+
+VERSION: Final = 1
+_SUFFIX: Final = ".ledger"
+_REMEDY: Final = "set VMHARNESS_STATE_DIR to a folder on a local disk with room"
+# A hidden file older than this was left by a process that died between making and showing it.
+_HIDDEN_S: Final = 60.0
+_KINDS: Final[dict[str, type | tuple[type, ...]]] = {
+    "str": str,
+    "float": (int, float),
+    "bool": bool,
+    "State": str,
+}
+
+_open_ledgers: weakref.WeakSet[FileLedger] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    """Close, in a forked child, what its parent holds: an inherited descriptor would keep the lock alive."""
+    for ledger in list(_open_ledgers):
+        ledger.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
+
+
+class FileLedger:
+    """A ledger that this process holds the lock of. Made by `FileLedgers`."""
+
+    def __init__(self, path: Path, descriptor: int, content: bytes) -> None:
+        self.path: Final = path
+        self.records: dict[str, Record] = {}
+        self.damage: list[str] = []
+        self.session_id = ""
+        self._descriptor: int | None = descriptor
+        self._writing = threading.Lock()
+        self._read(content)
+        _open_ledgers.add(self)
+
+    @property
+    def held(self) -> bool:
+        """Whether this process still holds the lock; False in a forked child."""
+        return self._descriptor is not None
+
+    def _read(self, content: bytes) -> None:
+        header, records, self.damage = _parse(content)
+        self.session_id = str(header.get("session", ""))
+        self.records.update(records)
+
+    def write(self, record: Record) -> None:
+        """Append the record; see `vmharness.hooks.Ledger`."""
+        line = json.dumps(asdict(record), ensure_ascii=True).encode() + b"\n"
+        with self._writing:
+            if self._descriptor is None:
+                raise LedgerError(f"cannot write to the ledger {self.path}: it is closed")
+            # In memory first: struck by a signal in between, we look for a machine too many, not too few.
+            before = self.records.get(record.id)
+            self.records[record.id] = record
+            try:
+                _append(self._descriptor, line, sync=record.state is State.WANTED)
+            except OSError as exc:
+                if before is None:
+                    del self.records[record.id]
+                else:
+                    self.records[record.id] = before
+                raise LedgerError(
+                    f"cannot record machine {record.name!r} in {self.path}: {exc.strerror}; {_REMEDY}"
+                ) from exc
+
+    def close(self) -> None:
+        """Unlink the file if all is settled, then drop the lock; see `vmharness.hooks.Ledger`."""
+        with self._writing:
+            if self._descriptor is None:
+                return
+            settled = all(record.state is State.GONE for record in self.records.values())
+            if settled and not self.damage:
+                try:
+                    self.path.unlink(missing_ok=True)
+                except OSError:
+                    pass  # an empty ledger that stays costs the next sweep a look
+            self._release()
+
+    def abandon(self) -> None:
+        """Close the descriptor without a word: the lock is the parent's, and so are the machines."""
+        self._writing = threading.Lock()  # the copied one may be held by a thread that doesn't exist here
+        self.records = {}
+        self._release()
+
+    def _release(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _append(descriptor: int, line: bytes, *, sync: bool) -> None:
+    """Write the whole line or nothing: what a full disk cut off is taken back."""
+    size = os.fstat(descriptor).st_size
+    try:
+        rest = line
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        if sync:
+            os.fsync(descriptor)
+    except OSError:
+        try:
+            os.ftruncate(descriptor, size)
+        except OSError:
+            pass  # a torn last line is told by its missing end
+        raise
+
+
+def _parse(content: bytes) -> tuple[Mapping[str, Any], dict[str, Record], list[str]]:
+    """Return header, newest records and damage of a ledger's content.
+
+    A last line without its end was cut off by a crash while it was written; nothing was done on its
+    strength, so it is no damage.
+    """
+    records: dict[str, Record] = {}
+    damage: list[str] = []
+    header: Mapping[str, Any] = {}
+    lines = content.split(b"\n")[:-1]
+    if not lines:
+        damage.append("it has no header")
+    for number, line in enumerate(lines, start=1):
+        try:
+            value = json.loads(line)
+            if not isinstance(value, dict):
+                raise TypeError("no object")
+            if number == 1:
+                header = _header(value)
+            else:
+                record = _record(value)
+                records[record.id] = record
+        except (ValueError, TypeError, KeyError) as exc:
+            damage.append(f"line {number} can't be read ({exc})")
+            if number == 1:
+                break  # what an unknown version's lines mean is unknown as well
+    return header, records, damage
+
+
+def _header(value: dict[str, Any]) -> dict[str, Any]:
+    version = value["vmharness"]
+    if version != VERSION:
+        raise ValueError(f"format {version!r}, this vmharness reads {VERSION}: use the version that wrote it")
+    return value
+
+
+def _record(value: dict[str, Any]) -> Record:
+    known: dict[str, Any] = {}
+    for field in fields(Record):
+        if field.name in value:
+            if not isinstance(value[field.name], _KINDS[str(field.type)]):
+                raise TypeError(f"{field.name} is {value[field.name]!r}")
+            known[field.name] = value[field.name]
+    known["state"] = State(known["state"])
+    return Record(**known)
+
+
+class FileLedgers:
+    """The ledgers of this host in a state folder.
+
+    Args:
+        folder: The state folder; the ledgers are in a folder of it that is named after the host.
+        host: Name of the host's folder; None = this host's id.
+    """
+
+    def __init__(self, folder: Path, *, host: str | None = None) -> None:
+        self.state: Final = folder
+        self.folder: Final = folder / (host or host_id())
+
+    @classmethod
+    def usual(cls, environ: Mapping[str, str] = os.environ) -> FileLedgers:
+        """Return the ledgers in the state folder that the environment means; nothing is made."""
+        return cls(state_folder(environ))
+
+    def open(self, session_id: str) -> FileLedger:
+        """Make a ledger for this process: locked first, then renamed into sight.
+
+        Raises:
+            LedgerError: The folder can't be used, or has no working locks; nothing is left there.
+        """
+        make_private(self.state)
+        make_private(self.folder)
+        stem = f"{int(time.time() * 1000):013d}-{os.getpid()}-{os.urandom(4).hex()}"
+        hidden, path = self.folder / f".{stem}", self.folder / f"{stem}{_SUFFIX}"
+        header = {"vmharness": VERSION, "session": session_id, "pid": os.getpid()}
+        content = json.dumps(header).encode() + b"\n"
+        descriptor = -1
+        try:
+            descriptor = os.open(
+                hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
+            )
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _probe(hidden):
+                raise OSError(None, "its file system has no working locks")
+            _append(descriptor, content, sync=True)
+            hidden.rename(path)
+            self._sync_folder()
+        except OSError as exc:
+            if descriptor >= 0:
+                os.close(descriptor)
+                hidden.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+            raise LedgerError(f"cannot open a ledger in {self.folder}: {exc.strerror}; {_REMEDY}") from exc
+        return FileLedger(path, descriptor, content)
+
+    def claim(self, path: Path) -> FileLedger | None:
+        """Take over a dead process's ledger; see `vmharness.hooks.Ledgers`."""
+        check_private(self.state)
+        check_private(self.folder)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            raise LedgerError(f"cannot open the ledger {path}: {exc.strerror}") from exc
+        try:
+            # Between our open and our lock its owner may have settled and unlinked it.
+            if not _lock(descriptor) or not _linked(descriptor, path):
+                os.close(descriptor)
+                return None
+            content = _read_all(descriptor)
+            torn = len(content) - content.rfind(b"\n") - 1
+            if torn and torn < len(content):
+                os.ftruncate(descriptor, len(content) - torn)  # so that what we append is a line of its own
+        except OSError as exc:
+            os.close(descriptor)
+            raise LedgerError(f"cannot lock the ledger {path}: {exc.strerror}") from exc
+        return FileLedger(path, descriptor, content)
+
+    def paths(self) -> Iterator[Path]:
+        """Yield the paths of all ledgers in sight, oldest first."""
+        try:
+            with os.scandir(self.folder) as entries:
+                names = sorted(entry.name for entry in entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as exc:
+            raise LedgerError(f"cannot read the state folder {self.folder}: {exc.strerror}") from exc
+        for name in names:
+            if name.endswith(_SUFFIX) and not name.startswith("."):
+                yield self.folder / name
+            elif name.startswith("."):
+                self._drop_hidden(self.folder / name)
+
+    def abandoned(self) -> bool:
+        """Whether there is a ledger whose lock is free: one look at the folder, no engine."""
+        return any(_probe(path) for path in self.paths())
+
+    def living(self, path: Path) -> bool:
+        """Whether somebody holds the ledger: its owner, a sweep or a reaper. In doubt, yes."""
+        return not _probe(path)
+
+    def read(self, path: Path) -> tuple[str, Mapping[str, Record]]:
+        """Return session id and records of a ledger that somebody else may hold; nothing is changed."""
+        try:
+            header, records, _ = _parse(path.read_bytes())
+        except FileNotFoundError:
+            return "", {}
+        except OSError as exc:
+            raise LedgerError(f"cannot read the ledger {path}: {exc.strerror}") from exc
+        return str(header.get("session", "")), records
+
+    def _drop_hidden(self, path: Path) -> None:
+        """Remove what a process left that died between making a ledger and showing it."""
+        try:
+            if time.time() - path.lstat().st_mtime > _HIDDEN_S and _probe(path):
+                path.unlink()
+        except OSError:
+            pass  # of no consequence: it names no machine
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _probe(path: Path) -> bool:
+    """Whether the file's lock is free; a shared lock is taken for a moment, and False said in doubt."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock, or say False: somebody holds it. A probe's moment is waited out."""
+    for pause in (0.001, 0.004, 0.0):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(pause)
+        else:
+            return True
+    return False
+
+
+def _linked(descriptor: int, path: Path) -> bool:
+    mine = os.fstat(descriptor)
+    try:
+        there = path.lstat()
+    except FileNotFoundError:
+        return False
+    return mine.st_nlink > 0 and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _read_all(descriptor: int) -> bytes:
+    parts: list[bytes] = []
+    while part := os.pread(descriptor, 1 << 20, sum(map(len, parts))):
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,70 @@
+"""Whose a machine is, by its label and the ledgers of this host. It asks no engine and deletes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from vmharness._ledger import FileLedgers
+from vmharness._model import LABEL_SESSION, LABEL_TOKEN, MachineInfo, Record, State
+
+__all__ = ["Owner", "Owners"]
+
+
+class Owner(StrEnum):
+    """Whose a machine is. THIS: of the session that asks. UNKNOWN: labelled, but its ledger isn't here."""
+
+    THIS = "this"
+    LIVING = "living"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+    STRANGER = "stranger"
+
+
+class Owners:
+    """The owners of all machines that the ledgers of this host name, as they are now.
+
+    Args:
+        ledgers: The ledgers.
+        session_id: The session that asks; "" = none.
+    """
+
+    def __init__(self, ledgers: FileLedgers, session_id: str = "") -> None:
+        self._session_id = session_id
+        self._by_token: dict[str, Owner] = {}
+        self._by_name: dict[tuple[str, str], list[tuple[Record, Owner]]] = {}
+        for record, owner in self._read(ledgers):
+            if record.token:
+                self._by_token[record.token] = owner
+            else:
+                key = (record.endpoint, record.name)
+                self._by_name.setdefault(key, []).append((record, owner))
+
+    def _read(self, ledgers: FileLedgers) -> Iterator[tuple[Record, Owner]]:
+        for path in ledgers.paths():
+            living = ledgers.living(path)
+            session_id, records = ledgers.read(path)
+            if session_id == self._session_id and session_id:
+                owner = Owner.THIS
+            else:
+                owner = Owner.LIVING if living else Owner.DEAD
+            yield from ((record, owner) for record in records.values() if record.state is not State.GONE)
+
+    def of(self, info: MachineInfo, *, endpoint: str) -> Owner:
+        """Return whose a machine of a listing is; on engines without labels, judged by name and time."""
+        labels = info.labels or {}
+        token = labels.get(LABEL_TOKEN, "")
+        if token:
+            if self._session_id and labels.get(LABEL_SESSION) == self._session_id:
+                return Owner.THIS
+            return self._by_token.get(token, Owner.UNKNOWN)
+        owners = [
+            owner
+            for record, owner in self._by_name.get((endpoint, info.name), ())
+            if info.created_at is None or info.created_at + info.created_resolution >= record.wanted_at - 1.0
+        ]
+        # A name that a living owner has on its books is never a dead one's.
+        for owner in (Owner.THIS, Owner.LIVING, Owner.DEAD):
+            if owner in owners:
+                return owner
+        return Owner.STRANGER

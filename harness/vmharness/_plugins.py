@@ -1,0 +1,165 @@
+"""From names to plugins: the one module that knows stevedore. It knows no plugin by name.
+
+Only what is asked for by name is loaded, so a broken plugin breaks only what uses it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+from stevedore.exception import NoMatches
+from stevedore.named import NamedExtensionManager
+
+from vmharness.errors import EngineUnavailable, PluginError, ProviderError, UnknownBackend, VMHarnessError
+from vmharness.hooks import Lifecycle
+from vmharness.provider import AutoChosen, Provider
+
+__all__ = ["BACKENDS", "LIFECYCLE", "choose_provider", "installed", "load_lifecycle", "open_provider"]
+
+BACKENDS: Final = "vmharness.backends"
+LIFECYCLE: Final = "vmharness.lifecycle"
+
+
+def installed(namespace: str) -> Sequence[EntryPoint]:
+    """Return the entry points of a namespace, sorted by name; nothing is loaded."""
+    return sorted(entry_points(group=namespace), key=lambda point: (point.name, point.value))
+
+
+def open_provider(backend: str, endpoint: str | None = None) -> Provider:
+    """Load a backend and let it open the engine at the endpoint.
+
+    Args:
+        backend: Name of its entry point.
+        endpoint: What an earlier provider's `endpoint` said; None = the environment's default.
+
+    Raises:
+        UnknownBackend: None of that name is installed.
+        PluginError: It can't be loaded, two have the name, or what it gives is no provider.
+        EngineUnavailable: What it needs isn't installed.
+    """
+    try:
+        connect = _load(BACKENDS, "backend", [backend])[0]
+    except NoMatches as exc:
+        raise UnknownBackend(str(exc)) from exc
+    try:
+        provider = connect(endpoint)
+    except ProviderError:
+        raise
+    except Exception as exc:
+        raise PluginError(f"cannot open backend {backend!r}: {type(exc).__name__}: {exc}") from exc
+    if not isinstance(provider, Provider):
+        raise PluginError(
+            f"cannot use backend {backend!r}: its entry point gives a {type(provider).__name__}, which lacks "
+            "some of create, list, delete, exists and endpoint"
+        )
+    return provider
+
+
+def choose_provider() -> tuple[str, Provider]:
+    """Return the first backend whose engine answers, in the order of the backends' own ranks.
+
+    Raises:
+        EngineUnavailable: None answers; the message says of each why not.
+    """
+    candidates: list[tuple[int, str, Provider]] = []
+    reasons: list[str] = []
+    for name in sorted({point.name for point in installed(BACKENDS)}):
+        try:
+            provider = open_provider(name)
+        except VMHarnessError as exc:
+            reasons.append(f"{name}: {exc}")
+            continue
+        if isinstance(provider, AutoChosen):
+            candidates.append((provider.auto_rank, name, provider))
+    for _, name, provider in sorted(candidates, key=lambda candidate: candidate[:2]):
+        try:
+            provider.list()
+        except ProviderError as exc:
+            reasons.append(f"{name}: {exc}")
+        else:
+            return name, provider
+    raise EngineUnavailable("no engine answers, and no backend is set:\n  " + "\n  ".join(reasons))
+
+
+def load_lifecycle(names: Sequence[str]) -> Sequence[tuple[str, Lifecycle]]:
+    """Load lifecycle plugins and make one object of each, in the order of the names.
+
+    Raises:
+        PluginError: One isn't installed, can't be loaded, two have the name, or it is no Lifecycle.
+    """
+    loaded: list[tuple[str, Lifecycle]] = []
+    try:
+        kinds = _load(LIFECYCLE, "lifecycle plugin", names)
+    except NoMatches as exc:
+        raise PluginError(str(exc)) from exc
+    for name, kind in zip(names, kinds, strict=True):
+        try:
+            plugin = kind()
+        except Exception as exc:
+            raise PluginError(f"cannot make lifecycle plugin {name!r}: {type(exc).__name__}: {exc}") from exc
+        if not isinstance(plugin, Lifecycle):
+            raise PluginError(
+                f"cannot use lifecycle plugin {name!r}: a {type(plugin).__name__} is no vmharness.Lifecycle"
+            )
+        loaded.append((name, plugin))
+    return loaded
+
+
+def _load(namespace: str, kind: str, names: Sequence[str]) -> Sequence[Any]:
+    """Load what the named entry points point at, in the order of the names.
+
+    Raises:
+        NoMatches: One isn't installed; the message says what is.
+        PluginError: One can't be loaded, or two have the name.
+    """
+
+    def missing(absent: Iterable[str]) -> None:
+        raise NoMatches(_unknown(kind, namespace, min(absent)))
+
+    # stevedore's own resolver takes one of two adjacent namesakes, and overwrites others unasked.
+    for name in names:
+        if len({point.value for point in installed(namespace) if point.name == name}) > 1:
+            raise PluginError(_duplicate(kind, namespace, name))
+    manager: NamedExtensionManager[Any] = NamedExtensionManager(
+        namespace,
+        list(names),
+        invoke_on_load=False,
+        name_order=True,
+        on_load_failure_callback=_raise,
+        on_missing_entrypoints_callback=missing,
+    )
+    return [extension.plugin for extension in manager.extensions]
+
+
+def _raise(manager: object, point: EntryPoint, error: BaseException) -> None:
+    del manager
+    raise PluginError(
+        f"cannot load plugin {point.name!r} ({point.value}): {type(error).__name__}: {error}"
+    ) from error
+
+
+def _unknown(kind: str, namespace: str, name: str) -> str:
+    names = sorted({point.name for point in installed(namespace)})
+    if name in names:
+        return (
+            f"cannot find {kind} {name!r} through stevedore, though it is installed: stevedore's cache "
+            "of entry points is stale; delete the folder python-entrypoints in your cache folder (on macOS: "
+            "'Python Entry Points')"
+        )
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"unknown {kind} {name!r}; installed: {', '.join(names) or 'none'}{hint}"
+
+
+def _duplicate(kind: str, namespace: str, name: str) -> str:
+    values = sorted(
+        {
+            f"{point.value} (of {point.dist.name if point.dist else 'an unknown distribution'})"
+            for point in installed(namespace)
+            if point.name == name
+        }
+    )
+    return f"cannot choose {kind} {name!r}: {' and '.join(values)} have that name; uninstall all but one"

@@ -1,0 +1,438 @@
+"""One run, and *how* its machines are recorded, created, proven, deleted and verified.
+
+*When* is the lifecycle plugins' affair: the session calls their hooks and knows none of them, nor any
+engine, nor pytest.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, TypedDict, Unpack
+
+from vmharness._books import Books, Tally
+from vmharness._cleanup import expired
+from vmharness._clock import Clock
+from vmharness._ledger import FileLedgers
+from vmharness._machine import Machine
+from vmharness._model import (
+    LABEL_EXPIRES,
+    LABEL_HOST,
+    LABEL_SESSION,
+    LABEL_TEST,
+    LABEL_TOKEN,
+    Kind,
+    MachineInfo,
+    Record,
+    Spec,
+    State,
+)
+from vmharness._naming import check_name, check_tracked, make_name, new_token
+from vmharness._owners import Owner, Owners
+from vmharness._places import boot_id, host_id
+from vmharness._plugins import load_lifecycle
+from vmharness._providers import Providers
+from vmharness._settings import Settings, environment, nearest_pyproject, pyproject, read_settings
+from vmharness.errors import (
+    CleanupFailed,
+    CreateFailed,
+    NameTaken,
+    PluginError,
+    SettingsError,
+    VMHarnessError,
+)
+from vmharness.hooks import Ledger, Lifecycle
+from vmharness.provider import Describes, Provider, TakesLabels
+
+__all__ = ["Session", "SpecFields", "Tally", "open_session"]
+
+_log = logging.getLogger("vmharness.session")
+
+# After this a machine whose ledger is gone may be swept by anybody, in seconds.
+_EXPIRY_S: Final = 12 * 3600.0
+
+
+class SpecFields(TypedDict, total=False):
+    """The fields of a spec, as keywords."""
+
+    name: str
+    image: str
+    cpus: int
+    memory: int
+    disk: int
+    arch: str
+    user: str
+    user_data: str
+    kind: Kind
+
+
+class Session:
+    """One process's part of a run. Made by `open_session`, or by the pytest plugin.
+
+    Its methods may be called from threads; `open`, `drain` and `close` from the thread that made it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        ledgers: FileLedgers,
+        plugins: Sequence[tuple[str, Lifecycle]],
+        providers: Providers | None = None,
+        id: str = "",
+        began_at: float | None = None,
+        clock: Clock | None = None,
+        say: Callable[[str], None] = _log.info,
+    ) -> None:
+        self._clock = clock or Clock()
+        self.id: Final = id or uuid.uuid4().hex
+        self.settings: Final = settings
+        self.ledgers: Final = ledgers
+        self.began_at: Final = self._clock.time() if began_at is None else began_at
+        self._plugins = tuple(plugins)
+        self._providers = providers or Providers(settings.backend)
+        self._say = say
+        self._drained = False
+        self._books = Books(ledgers, self.id, self._providers, self._clock, self._changed)
+
+    # -- opening and closing
+
+    def open(self) -> None:
+        """Tell the plugins that the session is open."""
+        self._observe(lambda plugin: plugin.opened(self))
+
+    def drain(self, interrupted: int = 0) -> None:
+        """Delete all that is left, and look for maybes until they settle. May be repeated.
+
+        Args:
+            interrupted: How many interrupts have ended the run.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted; the rest is in the ledger, for the next session's sweep.
+        """
+        if self._drained or not self._books.held:
+            return
+        self._observe(lambda plugin: plugin.closing(self, interrupted), backwards=True)
+        self.delete(self.unfinished())
+        self.settle(self.ledger)
+        self._drained = True
+
+    def close(self) -> None:
+        """Drain, drop the lock, and tell the plugins. May be repeated.
+
+        Raises:
+            CleanupFailed: Machines are left; the ledger keeps them for the next session's sweep.
+        """
+        stuck: Sequence[Record] = ()
+        try:
+            self.drain()
+        finally:
+            if self._books.held:
+                self._drained = True
+                stuck = [record for record in self.unfinished() if record.state is not State.MAYBE]
+                self._books.close()
+                self._observe(lambda plugin: plugin.closed(self), backwards=True)
+        self._raise_stuck(stuck)
+
+    @contextmanager
+    def scope(self, id: str, *, parent: str = "") -> Iterator[str]:
+        """Open a scope; on leaving, the plugins decide what becomes of its machines.
+
+        Args:
+            id: Names the scope, as a test's id does.
+            parent: Id of the scope that it is part of.
+
+        Raises:
+            CleanupFailed: On leaving: machines of it could not be deleted. It doesn't replace an
+                exception that leaves the block, but is reported.
+        """
+        id = f"{parent}/{id}" if parent else id
+        try:
+            yield id
+        except BaseException:
+            try:
+                self.end_scope(id)
+            except CleanupFailed as exc:
+                self.report(describe(exc))
+            raise
+        self.end_scope(id)
+
+    def end_scope(self, scope: str) -> None:
+        """End a scope; see `scope`."""
+        self._observe(lambda plugin: plugin.scope_ended(self, scope))
+        self._raise_stuck([record for record in self.unfinished(scope) if record.state is State.STUCK])
+
+    def _raise_stuck(self, records: Sequence[Record]) -> None:
+        if records:
+            raise CleanupFailed(
+                "machines could not be deleted", [self._books.stuck(record) for record in records]
+            )
+
+    # -- plugins and providers
+
+    def _changed(self, before: Record | None, now: Record) -> None:
+        self._observe(lambda plugin: plugin.changed(self, before, now))
+
+    def _observe(self, call: Callable[[Lifecycle], None], *, backwards: bool = False) -> None:
+        """Call a hook of observers: what one raises is reported, and the run goes on."""
+        for name, plugin in reversed(self._plugins) if backwards else self._plugins:
+            try:
+                call(plugin)
+            except Exception as exc:
+                _log.exception("lifecycle plugin %r failed", name)
+                self.report(f"lifecycle plugin {name!r} failed: {type(exc).__name__}: {exc}")
+
+    def named(self, name: str, *, scope: str = "", backend: str = "") -> None:
+        """Tell the plugins that a machine of that name is or will be made by other means.
+
+        Raises:
+            SettingsError: The name is malformed, or no lifecycle plugin tracks machines.
+            VMHarnessError: What the plugin that tracks raised.
+        """
+        trackers = [plugin for _, plugin in self._plugins if type(plugin).named is not Lifecycle.named]
+        if not trackers:
+            raise SettingsError(
+                f"cannot track machine {name!r}: no lifecycle plugin that tracks is switched on"
+            )
+        for plugin in trackers:
+            plugin.named(self, name, scope, backend)
+
+    def backend(self, backend: str = "") -> str:
+        """Return the backend's name; for "" the configured one, or the first whose engine answers."""
+        return self._providers.backend(backend)
+
+    def provider(self, backend: str = "", endpoint: str | None = None) -> Provider:
+        """Return the provider of that backend and endpoint; see `vmharness.hooks.Session`."""
+        return self._providers.get(backend, endpoint)
+
+    # -- records
+
+    def report(self, text: str) -> None:
+        """Say something to the user, now and in the summary."""
+        self.tally.reports.append(text)
+        self._say(text)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of this process."""
+        return self._books.ledger
+
+    @property
+    def tally(self) -> Tally:
+        """What this process did so far."""
+        return self._books.tally
+
+    def unfinished(self, scope: str | None = None) -> Sequence[Record]:
+        """Return our records that are neither GONE nor KEPT, of one scope or of all."""
+        return self._books.unfinished(scope)
+
+    def move(
+        self, record: Record, state: State | None = None, *, scope: str | None = None, error: str = ""
+    ) -> Record:
+        """Change a machine's state or scope; see `vmharness.hooks.Session`."""
+        return self._books.move(record, state, scope=scope, error=error)
+
+    def delete(
+        self, records: Sequence[Record], *, timeout: float | None = None, ledger: Ledger | None = None
+    ) -> Sequence[Record]:
+        """Prove, delete in parallel, wait out Busy, verify by one listing; see `vmharness.hooks.Session`."""
+        return self._books.delete(records, timeout=timeout, ledger=ledger)
+
+    def settle(self, ledger: Ledger) -> None:
+        """Look for a ledger's maybes until they settle; see `vmharness.hooks.Session`."""
+        self._books.settle(ledger, self._say)
+
+    def removal(self, record: Record) -> str:
+        """Return the command that removes a machine, for a person to run."""
+        return self._books.removal(record)
+
+    # -- create
+
+    def create(
+        self,
+        spec: Spec | None = None,
+        *,
+        scope: str = "",
+        backend: str = "",
+        timeout: float | None = None,
+        **fields: Unpack[SpecFields],
+    ) -> Machine:
+        """Make a machine: record the intent durably, ask the gates, then the engine.
+
+        Args:
+            spec: What is asked for; None = what the keywords say. A keyword wins over the spec.
+            scope: At whose end the machine goes; "" = the session's.
+            backend: Name of the backend; "" = the configured one, or the first whose engine answers.
+            timeout: Seconds until the deadline; None = the setting `create_timeout`.
+            **fields: Fields of `Spec`; without a name, one is made that nobody has.
+
+        Returns:
+            The running machine.
+
+        Raises:
+            SettingsError: The name is malformed; nothing was recorded.
+            LedgerError: The intent could not be recorded; the engine was not asked.
+            NameTaken: A stranger's machine has the name; it is untouched.
+            CreateFailed: Surely nothing was made.
+            CreateUnsettled: Nobody knows; the machine is looked for and deleted on sight.
+            VMHarnessError: What a gate raised; the engine was not asked.
+        """
+        spec = replace(spec or Spec(name=""), **fields)
+        made_up = not spec.name
+        name = make_name(self.settings.prefix, scope) if made_up else check_name(spec.name)
+        spec = replace(spec, name=name, image=spec.image or self.settings.image)
+        timeout = self.settings.create_timeout if timeout is None else timeout
+        provider, backend = self.provider(backend), self.backend(backend)
+        self._meet(provider, backend)
+        self._clear(provider, name)
+        token = new_token() if isinstance(provider, TakesLabels) else ""
+        record = self._books.new(name, backend, deadline=timeout, token=token, scope=scope, image=spec.image)
+        self._books.add(record)
+        labels = self._pass_gates(record)
+        if isinstance(provider, TakesLabels):
+            spec = replace(
+                spec, labels={**spec.labels, **labels, **self._labels(record, provider.label_length)}
+            )
+        try:
+            info = provider.create(spec, timeout=timeout)
+            if info.name != name:
+                raise PluginError(f"backend {backend!r} made {info.name!r} where {name!r} was asked for")
+            record = self._books.made(record, made_up=made_up)
+        except (NameTaken, CreateFailed) as exc:
+            self.move(record, State.GONE, error=str(exc))
+            raise
+        except BaseException as exc:
+            self.move(record, State.MAYBE, error=str(exc) or type(exc).__name__)
+            raise
+        return Machine(info, record, provider, user=spec.user, delete=self._delete_now)
+
+    def _clear(self, provider: Provider, name: str) -> None:
+        """Delete what is left of an earlier machine of ours by that name, so that a rerun can have it."""
+        earlier = [
+            record
+            for record in self.unfinished()
+            if (record.name, record.endpoint) == (name, provider.endpoint)
+            and record.state in (State.MAYBE, State.STUCK, State.DOOMED)
+        ]
+        if earlier:
+            self.delete(earlier)
+
+    def _pass_gates(self, record: Record) -> Mapping[str, str]:
+        labels: dict[str, str] = {}
+        try:
+            for _, plugin in self._plugins:
+                labels.update(plugin.before_create(self, record) or {})
+        except BaseException as exc:
+            self.move(record, State.GONE, error=f"the engine was not asked: {exc}")
+            raise
+        return labels
+
+    def _labels(self, record: Record, longest: int) -> Mapping[str, str]:
+        return {
+            LABEL_TOKEN: record.token,
+            LABEL_SESSION: self.id,
+            LABEL_HOST: f"{host_id()}-{boot_id()}",
+            LABEL_EXPIRES: str(int(record.wanted_at + _EXPIRY_S)),
+            LABEL_TEST: record.scope[-longest:],
+        }
+
+    def _meet(self, provider: Provider, backend: str) -> None:
+        """Note the engine's name and version for the summary, when it is first used."""
+        if provider.endpoint not in self.tally.engines and isinstance(provider, Describes):
+            try:
+                said = f"{backend}: {provider.describe()} at {provider.endpoint}"
+            except VMHarnessError as exc:
+                said = f"{backend}: {exc}"
+            self.tally.engines[provider.endpoint] = said
+            _log.info("%s", said)
+
+    # -- machines that others make
+
+    def track(self, name: str, *, scope: str = "", backend: str = "") -> Record:
+        """Record a machine that others make or made; see `vmharness.hooks.Session`."""
+        check_tracked(name)
+        provider, backend = self.provider(backend), self.backend(backend)
+        for record in self.unfinished():
+            if (record.name, record.endpoint, record.scope) == (name, provider.endpoint, scope):
+                return record
+        info = next((info for info in provider.list() if info.name == name), None)
+        # Seen absent is proof enough, whatever the engine's clock says of what appears later.
+        wanted_at = self.began_at if info else 0.0
+        deadline = self.settings.create_timeout
+        record = self._books.new(
+            name, backend, deadline=deadline, scope=scope, tracked=True, wanted_at=wanted_at
+        )
+        return self._books.add(record)
+
+    def adopt(self, info: MachineInfo, *, prefix: str = "", backend: str = "") -> Record | None:
+        """Record a machine that no ledger names, if it is an orphan; see `vmharness.hooks.Session`."""
+        provider, backend = self.provider(backend), self.backend(backend)
+        owner = Owners(self.ledgers, self.id).of(info, endpoint=provider.endpoint)
+        if owner is Owner.UNKNOWN and expired(info, self._clock.time()):
+            token, tracked = (info.labels or {})[LABEL_TOKEN], False
+        elif (
+            owner is Owner.STRANGER
+            and prefix
+            and info.name.startswith(prefix)
+            and info.created_at is not None
+            and info.created_at + info.created_resolution < self.began_at
+        ):
+            token, tracked = "", True
+        else:
+            return None
+        created_at = info.created_at or 0.0
+        record = self._books.new(info.name, backend, deadline=0.0, token=token, tracked=tracked)
+        return self._books.add(
+            replace(record, wanted_at=created_at, deadline=created_at + info.created_resolution)
+        )
+
+    def _delete_now(self, record: Record) -> None:
+        after = self.delete([record])
+        self._raise_stuck([record for record in after if record.state not in (State.GONE, State.KEPT)])
+
+
+def describe(failed: CleanupFailed) -> str:
+    """Return one line for each machine that is left."""
+    return "\n".join(str(error) for error in failed.exceptions)
+
+
+@contextmanager
+def open_session(
+    *, backend: str = "", settings: Settings | None = None, environ: Mapping[str, str] = os.environ
+) -> Iterator[Session]:
+    """Open a session for a block; at the block's end all of its machines are gone.
+
+    Args:
+        backend: Name of the backend; "" = the configured one, or the first whose engine answers.
+        settings: All settings; None = those of the environment and of pyproject.toml.
+        environ: The environment.
+
+    Raises:
+        SettingsError: A setting is malformed.
+        PluginError: A lifecycle plugin can't be loaded.
+        LedgerError: The ledger can't be opened; nothing can be created then.
+        CleanupFailed: At the end: machines are left. It doesn't replace an exception that leaves the
+            block, but is logged.
+    """
+    if settings is None:
+        settings = read_settings([environment(environ), pyproject(nearest_pyproject(Path.cwd()))])
+    if backend:
+        settings = replace(settings, backend=backend)
+    session = Session(
+        settings, ledgers=FileLedgers.usual(environ), plugins=load_lifecycle(settings.lifecycle)
+    )
+    session.open()
+    try:
+        yield session
+    except BaseException:
+        try:
+            session.close()
+        except CleanupFailed as exc:
+            _log.error("%s", describe(exc))
+        raise
+    session.close()

@@ -1,0 +1,38 @@
+"""Which machines are ours though others make them: those that a test names, and their variants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vmharness._model import Record
+from vmharness.hooks import Lifecycle, Session
+
+__all__ = ["Tracking"]
+
+
+class Tracking(Lifecycle):
+    """Records machines by the names that tests chose, and their `NAME-…` variants.
+
+    Must come before the plugin that deletes at a scope's end.
+    """
+
+    def named(self, session: Session, name: str, scope: str, backend: str) -> None:
+        """Record the machine of that name, there already or not."""
+        session.track(name, scope=scope, backend=backend)
+
+    def scope_ended(self, session: Session, scope: str) -> None:
+        """Record the variants of the scope's names that are there."""
+        tracked = [record for record in session.unfinished(scope) if record.tracked]
+        for backend, endpoint in {(record.backend, record.endpoint) for record in tracked}:
+            there = session.provider(backend, endpoint).list()
+            known = [record for record in tracked if (record.backend, record.endpoint) == (backend, endpoint)]
+            younger = [info for info in there if (info.created_at or 0) >= int(session.began_at)]
+            for name in _variants([info.name for info in younger], known):
+                session.track(name, scope=scope, backend=backend)
+
+
+def _variants(there: Sequence[str], known: Sequence[Record]) -> Sequence[str]:
+    """Return the names that begin with one of the records' names and a hyphen."""
+    names = {record.name for record in known}
+    stems = tuple(f"{name}-" for name in names)
+    return [name for name in there if name not in names and name.startswith(stems)]
