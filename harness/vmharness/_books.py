@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from vmharness._cleanup import Cleanup, Outcome, undone
+from vmharness._cleanup import Cleanup, Outcome, Verdict, undone
 from vmharness._clock import Clock, pauses
 from vmharness._ledger import FileLedgers
 from vmharness._model import Record, State
@@ -29,6 +29,8 @@ _log = logging.getLogger("vmharness.session")
 
 # How long deleting machines may take, in seconds, all that are asked for at once together.
 _DELETE_S: Final = 60.0
+# How long an engine may take to be judged by, in seconds; somebody is waiting to see it.
+_JUDGE_S: Final = 5.0
 
 
 @dataclass
@@ -163,13 +165,10 @@ class Books:
         book = ledger or self.ledger
         claimed = book is not self._ledger
         now = [book.records.get(record.id, record) for record in records]
-        groups: dict[tuple[str, str], list[Record]] = {}
-        for record in now:
-            if record.state is not State.GONE:
-                groups.setdefault((record.backend, record.endpoint), []).append(record)
         limit = _DELETE_S if timeout is None else timeout
-        jobs = list(groups.values())
-        for outcomes in run_parallel(lambda group: self._delete_group(group, limit, claimed=claimed), jobs):
+        for outcomes in run_parallel(
+            lambda group: self._delete_group(group, limit, claimed=claimed), _groups(now)
+        ):
             for outcome in outcomes:
                 self.move(outcome.record, outcome.state, error=outcome.error, ledger=book)
                 self.tally.swept += outcome.deleted and claimed
@@ -178,21 +177,44 @@ class Books:
 
     def _delete_group(self, records: Sequence[Record], timeout: float, *, claimed: bool) -> Sequence[Outcome]:
         """Delete machines of one endpoint; errors become states."""
-        backend, endpoint = records[0].backend, records[0].endpoint
         try:
-            protected = ProtectedList(self._ledgers.folder).read()
-            provider = self._providers.get(backend, endpoint)
-            if provider.endpoint != endpoint:
-                raise PluginError(f"backend {backend!r} opened {provider.endpoint!r}, not {endpoint!r}")
+            cleanup, protected = self._cleanup(records[0])
         except VMHarnessError as exc:
             return [Outcome(record, undone(record), str(exc)) for record in records]
-        return Cleanup(provider, self._clock).delete(
-            records,
-            timeout=timeout,
-            claimed=claimed,
-            fresh=frozenset() if claimed else frozenset(self._fresh),
-            protected=frozenset(machine.name for machine in protected if machine.endpoint == endpoint),
-        )
+        fresh = frozenset[str]() if claimed else frozenset(self._fresh)
+        return cleanup.delete(records, timeout=timeout, claimed=claimed, fresh=fresh, protected=protected)
+
+    def judge(self, records: Sequence[Record]) -> Sequence[Verdict]:
+        """Say what `delete` would do with records of dead owners; no lock is needed, nothing is changed."""
+        judged = {
+            verdict.record.id: verdict
+            for verdicts in run_parallel(self._judge_group, _groups(records))
+            for verdict in verdicts
+        }
+        return [judged[record.id] for record in records if record.id in judged]
+
+    def _judge_group(self, records: Sequence[Record]) -> Sequence[Verdict]:
+        """Judge machines of one endpoint; errors become states."""
+        try:
+            cleanup, protected = self._cleanup(records[0])
+        except VMHarnessError as exc:
+            return [Verdict(record, None, Outcome(record, undone(record), str(exc))) for record in records]
+        return cleanup.judge(records, timeout=_JUDGE_S, protected=protected)
+
+    def _cleanup(self, record: Record) -> tuple[Cleanup, frozenset[str]]:
+        """Return what deletes on the record's endpoint, and the names that it must not delete there.
+
+        Raises:
+            VMHarnessError: The endpoint can't be opened, or it isn't known what is protected.
+        """
+        protected = ProtectedList(self._ledgers.folder).read()
+        provider = self._providers.get(record.backend, record.endpoint)
+        if provider.endpoint != record.endpoint:
+            raise PluginError(
+                f"backend {record.backend!r} opened {provider.endpoint!r}, not {record.endpoint!r}"
+            )
+        names = frozenset(machine.name for machine in protected if machine.endpoint == record.endpoint)
+        return Cleanup(provider, self._clock), names
 
     def settle(self, ledger: Ledger, say: Callable[[str], None]) -> None:
         """Look for a ledger's maybes with growing pauses until they are seen and deleted, or settled.
@@ -240,6 +262,15 @@ class Books:
             backend=record.backend,
             machine=record.name,
         )
+
+
+def _groups(records: Sequence[Record]) -> Sequence[Sequence[Record]]:
+    """Return the records that are not settled, by engine."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if record.state is not State.GONE:
+            groups.setdefault((record.backend, record.endpoint), []).append(record)
+    return list(groups.values())
 
 
 def _maybes(ledger: Ledger) -> Sequence[Record]:

@@ -16,7 +16,7 @@ from vmharness._threads import run_parallel
 from vmharness.errors import Busy, EngineUnavailable, ProviderError
 from vmharness.provider import Inspects, Provider
 
-__all__ = ["TOMBSTONE_S", "Cleanup", "Outcome", "Proof", "expired", "prove", "undone"]
+__all__ = ["TOMBSTONE_S", "Cleanup", "Outcome", "Proof", "Verdict", "expired", "expiry", "prove", "undone"]
 
 # For how long after its settling time a maybe is still looked for.
 TOMBSTONE_S: Final = 24 * 3600.0
@@ -34,6 +34,21 @@ class Outcome:
     state: State
     error: str = ""
     deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a delete would do: delete the machine if `outcome` is None, and else nothing but to note that.
+
+    Attributes:
+        record: The ledger's entry.
+        info: The machine of that name, None if a listing lacks it or there was none.
+        outcome: What becomes of the record without a delete; None = proven, its machine would go.
+    """
+
+    record: Record
+    info: MachineInfo | None
+    outcome: Outcome | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +93,21 @@ def prove(record: Record, info: MachineInfo, *, claimed: bool) -> Proof:
     return Proof(ours=True)
 
 
-def expired(info: MachineInfo, now: float) -> bool:
-    """Whether the machine carries a label of ours with an expiry that has passed."""
+def expiry(info: MachineInfo) -> float | None:
+    """Return when anybody may sweep the machine by its label of ours; None: never, or it can't be read."""
     labels = info.labels or {}
     if not labels.get(LABEL_TOKEN):
-        return False
+        return None
     try:
-        return float(labels[LABEL_EXPIRES]) < now
+        return float(labels[LABEL_EXPIRES])
     except (KeyError, ValueError):
-        return False  # an unreadable label is doubt, and doubt keeps
+        return None  # an unreadable label is doubt, and doubt keeps
+
+
+def expired(info: MachineInfo, now: float) -> bool:
+    """Whether the machine carries a label of ours with an expiry that has passed."""
+    expires = expiry(info)
+    return expires is not None and expires < now
 
 
 class Cleanup:
@@ -130,20 +151,42 @@ class Cleanup:
         unproven = [record for record in records if record.id not in known]
         outcomes: dict[str, Outcome] = {}
         doomed = list(known.values())
-        if unproven:
-            there, error = self._listing(deadline)
-            for record in unproven:
-                if there is None:
-                    outcomes[record.id] = Outcome(record, undone(record), f"cannot list machines: {error}")
-                    continue
-                outcome = self._judge(record, there.get(record.name), protected, claimed=claimed)
-                if outcome is None:
-                    doomed.append(record)
-                else:
-                    outcomes[record.id] = outcome
+        for verdict in self._judge_all(unproven, deadline, protected, claimed=claimed):
+            if verdict.outcome is None:
+                doomed.append(verdict.record)
+            else:
+                outcomes[verdict.record.id] = verdict.outcome
         if doomed:
             outcomes |= {outcome.record.id: outcome for outcome in self._delete_all(doomed, deadline)}
         return [outcomes[record.id] for record in records]
+
+    def judge(
+        self, records: Sequence[Record], *, timeout: float, protected: frozenset[str] = frozenset()
+    ) -> Sequence[Verdict]:
+        """Say what `delete` would do with records whose owners are dead; nothing is changed.
+
+        Args:
+            records: All of this provider's endpoint.
+            timeout: Seconds until the deadline of the listing.
+            protected: Names that are never deleted.
+        """
+        deadline = self._clock.monotonic() + timeout
+        return list(self._judge_all(records, deadline, protected, claimed=True))
+
+    def _judge_all(
+        self, records: Sequence[Record], deadline: float, protected: frozenset[str], *, claimed: bool
+    ) -> Iterator[Verdict]:
+        """Judge by one listing; without records the engine isn't asked."""
+        if not records:
+            return
+        there, error = self._listing(deadline)
+        for record in records:
+            if there is None:
+                unknown = Outcome(record, undone(record), f"cannot list machines: {error}")
+                yield Verdict(record, None, unknown)
+            else:
+                info = there.get(record.name)
+                yield Verdict(record, info, self._judge(record, info, protected, claimed=claimed))
 
     def _judge(
         self, record: Record, info: MachineInfo | None, protected: frozenset[str], *, claimed: bool

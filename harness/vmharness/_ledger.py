@@ -13,16 +13,16 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vmharness._model import Record, State
 from vmharness._places import check_private, host_id, make_private, state_folder
 from vmharness.errors import LedgerError
 
-__all__ = ["FileLedger", "FileLedgers"]
+__all__ = ["Contents", "FileLedger", "FileLedgers"]
 
 VERSION: Final = 1
 _SUFFIX: Final = ".ledger"
@@ -46,6 +46,14 @@ def _abandon_all() -> None:
 
 
 os.register_at_fork(after_in_child=_abandon_all)
+
+
+class Contents(NamedTuple):
+    """What can be read in a ledger: newest records by id, and what can't be, one sentence each."""
+
+    session_id: str
+    records: Mapping[str, Record]
+    damage: Sequence[str]
 
 
 class FileLedger:
@@ -275,15 +283,15 @@ class FileLedgers:
         """Whether somebody holds the ledger: its owner, a sweep or a reaper. In doubt, yes."""
         return not _probe(path)
 
-    def read(self, path: Path) -> tuple[str, Mapping[str, Record]]:
-        """Return session id and records of a ledger that somebody else may hold; nothing is changed."""
+    def read(self, path: Path) -> Contents:
+        """Return what is in a ledger that somebody else may hold; nothing is changed."""
         try:
-            header, records, _ = _parse(path.read_bytes())
+            header, records, damage = _parse(path.read_bytes())
         except FileNotFoundError:
-            return "", {}
+            return Contents("", {}, ())
         except OSError as exc:
             raise LedgerError(f"cannot read the ledger {path}: {exc.strerror}") from exc
-        return str(header.get("session", "")), records
+        return Contents(str(header.get("session", "")), records, damage)
 
     def _drop_hidden(self, path: Path) -> None:
         """Remove what a process left that died between making a ledger and showing it."""

@@ -43,7 +43,7 @@ class Owners:
     def _read(self, ledgers: FileLedgers) -> Iterator[tuple[Record, Owner]]:
         for path in ledgers.paths():
             living = ledgers.living(path)
-            session_id, records = ledgers.read(path)
+            session_id, records, _ = ledgers.read(path)
             if session_id == self._session_id and session_id:
                 owner = Owner.THIS
             else:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from vmharness._plugins import choose_provider, open_provider
+from vmharness.errors import SettingsError
 from vmharness.provider import Provider, Settles
 
 __all__ = ["Providers", "settling"]
@@ -68,3 +70,22 @@ class Providers:
                 self._open[key] = provider
                 self._open.setdefault((key[0], provider.endpoint), provider)
             return self._open[key]
+
+    @contextmanager
+    def using(self, provider: Provider, backend: str) -> Iterator[None]:
+        """Take this provider for the backend in a block; see `Session.using`."""
+        own = self.get(backend)
+        if provider.endpoint != own.endpoint:
+            raise SettingsError(
+                f"cannot use a provider of {provider.endpoint!r} for backend {backend!r}: it is at "
+                f"{own.endpoint!r}"
+            )
+        keys: tuple[tuple[str, str | None], ...] = ((backend, None), (backend, own.endpoint))
+        with self._lock:
+            before = {key: self._open[key] for key in keys if key in self._open}
+            self._open.update(dict.fromkeys(keys, provider))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.update(before)

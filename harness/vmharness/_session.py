@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypedDict, Unpack
 
 from vmharness._books import Books, Tally
-from vmharness._cleanup import expired
+from vmharness._cleanup import Verdict, expired
 from vmharness._clock import Clock
 from vmharness._ledger import FileLedgers
 from vmharness._machine import Machine
@@ -210,6 +210,17 @@ class Session:
         """Return the provider of that backend and endpoint; see `vmharness.hooks.Session`."""
         return self._providers.get(backend, endpoint)
 
+    @contextmanager
+    def using(self, provider: Provider, *, backend: str = "") -> Iterator[None]:
+        """Take this provider for the backend in a block, as a test does that makes the engine go wrong.
+
+        Args:
+            provider: Of the same endpoint as the backend's own one, around which it is wrapped.
+            backend: Name of the backend; "" = the configured one.
+        """
+        with self._providers.using(provider, self.backend(backend)):
+            yield
+
     # -- records
 
     def report(self, text: str) -> None:
@@ -371,6 +382,11 @@ class Session:
 
     def adopt(self, info: MachineInfo, *, prefix: str = "", backend: str = "") -> Record | None:
         """Record a machine that no ledger names, if it is an orphan; see `vmharness.hooks.Session`."""
+        record = self.orphan(info, prefix=prefix, backend=backend)
+        return record and self._books.add(record)
+
+    def orphan(self, info: MachineInfo, *, prefix: str = "", backend: str = "") -> Record | None:
+        """Return the record that `adopt` would write; nothing is recorded."""
         provider, backend = self.provider(backend), self.backend(backend)
         owner = Owners(self.ledgers, self.id).of(info, endpoint=provider.endpoint)
         if owner is Owner.UNKNOWN and expired(info, self._clock.time()):
@@ -387,9 +403,11 @@ class Session:
             return None
         created_at = info.created_at or 0.0
         record = self._books.new(info.name, backend, deadline=0.0, token=token, tracked=tracked)
-        return self._books.add(
-            replace(record, wanted_at=created_at, deadline=created_at + info.created_resolution)
-        )
+        return replace(record, wanted_at=created_at, deadline=created_at + info.created_resolution)
+
+    def judge(self, records: Sequence[Record]) -> Sequence[Verdict]:
+        """Say what `delete` would do with records of dead owners; no lock is needed, nothing is changed."""
+        return self._books.judge(records)
 
     def _delete_now(self, record: Record) -> None:
         after = self.delete([record])

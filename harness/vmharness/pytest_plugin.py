@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import pytest
 
@@ -97,7 +97,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                 metavar=setting.metavar,
                 help=setting.help,
             )
-        parser.addini(f"vm_{setting.name}", setting.help, type="linelist" if setting.many else "string")
+        kind: Literal["linelist", "string"] = "linelist" if setting.many else "string"
+        parser.addini(f"vm_{setting.name}", setting.help, type=kind)
 
 
 def pytest_configure(config: pytest.Config) -> None:

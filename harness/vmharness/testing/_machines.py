@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from vmharness.errors import Busy, CreateFailed, NameTaken
@@ -97,6 +98,11 @@ class ContractMachines:
         found = [info for info in self._provider.list() if info.name == name]
         assert len(found) <= 1, f"several machines are listed as {name!r}: {found}"
         return found[0] if found else None
+
+    def listed_but_address(self, name: str) -> MachineInfo | None:
+        """Return the same, but without the address, which a machine may get when it has run for a while."""
+        info = self.listed(name)
+        return info and replace(info, address="")
 
     def delete_all(self) -> None:
         """Delete what was made, the last one first, and what may appear yet; raise when all were tried."""
