@@ -80,9 +80,9 @@ class MemoryStore(Store):
     # So that an endpoint opens the same engine again. It keeps none of them alive.
     _living: ClassVar[WeakValueDictionary[str, MemoryStore]] = WeakValueDictionary()
 
-    def __init__(self) -> None:
+    def __init__(self, endpoint: str = "") -> None:
         self._pid: Final = os.getpid()
-        self._endpoint: Final = f"memory:{self._pid}:{secrets.token_hex(6)}"
+        self._endpoint: Final = endpoint or f"memory:{self._pid}:{secrets.token_hex(6)}"
         self._lock: Final = threading.Lock()
         self._engine: Final = Engine()
         self._held: Final = set[str]()
@@ -90,8 +90,17 @@ class MemoryStore(Store):
 
     @classmethod
     def find(cls, endpoint: str) -> MemoryStore | None:
-        """Return the engine of that endpoint, or None if this process has none."""
-        return cls._living.get(endpoint)
+        """Return the engine of that endpoint, or None if it may be another process's.
+
+        An engine ends with its process, and with its last provider there: then it is surely empty, which
+        is what a ledger needs to hear that still names a machine of it.
+        """
+        found = cls._living.get(endpoint)
+        kind, _, rest = endpoint.partition(":")
+        pid = rest.partition(":")[0]
+        if found is None and kind == "memory" and pid.isdigit() and (int(pid) == os.getpid() or not _running(int(pid))):
+            found = cls(endpoint)
+        return found
 
     @property
     def endpoint(self) -> str:
@@ -135,6 +144,17 @@ class MemoryStore(Store):
         """Return the log since the engine was made."""
         with self.locked() as engine:
             return tuple(engine.log)
+
+
+def _running(pid: int) -> bool:
+    """Whether there is a process of that number, ours or not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def checked(point: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from vmharness._plugins import choose_provider, open_provider
@@ -72,7 +72,7 @@ class Providers:
             return self._open[key]
 
     @contextmanager
-    def using(self, provider: Provider, backend: str) -> Iterator[None]:
+    def using(self, provider: Provider, backend: str) -> Generator[None]:
         """Take this provider for the backend in a block; see `Session.using`."""
         own = self.get(backend)
         if provider.endpoint != own.endpoint:
@@ -80,12 +80,13 @@ class Providers:
                 f"cannot use a provider of {provider.endpoint!r} for backend {backend!r}: it is at "
                 f"{own.endpoint!r}"
             )
-        keys: tuple[tuple[str, str | None], ...] = ((backend, None), (backend, own.endpoint))
         with self._lock:
-            before = {key: self._open[key] for key in keys if key in self._open}
-            self._open.update(dict.fromkeys(keys, provider))
+            before = dict(self._open)
+            for place in (None, own.endpoint):
+                self._open[backend, place] = provider
         try:
             yield
         finally:
             with self._lock:
-                self._open.update(before)
+                for place in (None, own.endpoint):
+                    self._open[backend, place] = before.get((backend, place), own)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -140,7 +140,7 @@ class Session:
         self._raise_stuck(stuck)
 
     @contextmanager
-    def scope(self, id: str, *, parent: str = "") -> Iterator[str]:
+    def scope(self, id: str, *, parent: str = "") -> Generator[str]:
         """Open a scope; on leaving, the plugins decide what becomes of its machines.
 
         Args:
@@ -211,7 +211,7 @@ class Session:
         return self._providers.get(backend, endpoint)
 
     @contextmanager
-    def using(self, provider: Provider, *, backend: str = "") -> Iterator[None]:
+    def using(self, provider: Provider, *, backend: str = "") -> Generator[None]:
         """Take this provider for the backend in a block, as a test does that makes the engine go wrong.
 
         Args:
@@ -422,7 +422,7 @@ def describe(failed: CleanupFailed) -> str:
 @contextmanager
 def open_session(
     *, backend: str = "", settings: Settings | None = None, environ: Mapping[str, str] = os.environ
-) -> Iterator[Session]:
+) -> Generator[Session]:
     """Open a session for a block; at the block's end all of its machines are gone.
 
     Args:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import gc
 import json
 import os
+import subprocess
+import sys
 import stat
 import threading
 from pathlib import Path
@@ -139,13 +141,31 @@ def test_connect_makes_a_private_engine_in_memory() -> None:
 def test_endpoint_opens_an_engine_in_memory_while_it_lives() -> None:
     provider = connect()
     provider.create(Spec(name="a"), timeout=60)
-    endpoint = provider.endpoint
 
-    assert [info.name for info in connect(endpoint).list()] == ["a"]
+    assert [info.name for info in connect(provider.endpoint).list()] == ["a"]
+
+
+def test_an_engine_in_memory_that_has_ended_is_empty() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(f'memory:{os.getpid()}:abc')"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    provider = connect()
+    provider.create(Spec(name="a"), timeout=60)
+    here = provider.endpoint
     del provider
     gc.collect()
+
+    for endpoint in (ended, here):
+        assert connect(endpoint).endpoint == endpoint
+        assert not connect(endpoint).list()
+
+
+def test_another_living_processes_engine_in_memory_is_unavailable() -> None:
     with pytest.raises(EngineUnavailable, match="set VMHARNESS_FAKE_DIR for machines"):
-        connect(endpoint)
+        connect(f"memory:{os.getppid()}:abc")
 
 
 def test_endpoint_that_is_no_engine_is_unavailable() -> None:

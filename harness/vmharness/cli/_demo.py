@@ -1,2 +1,67 @@
-def demo() -> None:
-    """Show."""
+"""`vmharness demo`: a suite that loses machines in every way, played to the user; it ends with none left."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+
+import typer
+
+from vmharness.cli._common import BackendOption, JsonOption, console, print_json, say, settings
+
+__all__ = ["demo"]
+
+
+def demo(*, backend: BackendOption = "", json: JsonOption = False) -> None:
+    """Show on an engine of yours that no machine is left, whatever happens to a test run.
+
+    Runs a small pytest suite in a folder of its own: tests that pass, fail and time out, then a whole
+    run that is killed, and the next one. Where no engine answers, the machines are made up.
+
+    Exit status: 0 if all went as planned, and the engine has none of the machines at the end.
+    """
+    from vmharness.cli._demo_play import Play
+    from vmharness.cli._demo_stage import choose_stage, open_folder
+
+    with _signals(), open_folder() as folder:
+        try:
+            with console(stderr=True).status("") as status:
+                stage = choose_stage(folder, settings(), backend, status.update)
+            play = Play(folder, stage, stderr=json)
+            left = play.perform()
+        except _Stopped as exc:
+            raise typer.Exit(128 + exc.number) from exc
+        finally:
+            kept = folder.remove()
+            if kept:
+                say(f"Kept: {kept}, where the demo's ledgers name machines.", stderr=True)
+        if json:
+            print_json(play.plain(left))
+    if left or play.problems:
+        raise typer.Exit(1)
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal asked the demo to end; it travels as an interrupt does."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def _signals() -> Generator[None]:
+    """Let SIGTERM and SIGHUP end the demo in good order, as Ctrl+C does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        raise _Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,7 +1,5 @@
 """An engine that answers too late, and a note of when the tests were over."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A test in the middle of whose create the whole run is killed."""
 
-from __future__ import annotations
-
 from vmharness import Machine
 
 

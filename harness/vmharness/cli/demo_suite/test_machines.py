@@ -1,7 +1,5 @@
 """Three tests that use machines: one passes, one fails on purpose, and one never gets its machine."""
 
-from __future__ import annotations
-
 import pytest
 
 from vmharness import Machine

@@ -1,0 +1,71 @@
+"""What several folders of tests share: real engines if there are any, and a state folder of a test's own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a new state folder, which this process and those that it starts use for this test."""
+    folder = tmp_path / "state"
+    monkeypatch.setenv("VMHARNESS_STATE_DIR", str(folder))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg-state"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def docker_image() -> str:
+    return os.environ.get("VMHARNESS_TEST_DOCKER_IMAGE", "vmharness-tiny:latest")
+
+
+@pytest.fixture(scope="session")
+def docker_engine(docker_image: str) -> Callable[..., str]:
+    """Return what runs Docker's own command; without a Docker engine the test is skipped, or fails."""
+    if importlib.util.find_spec("testcontainers") is None:
+        without_engine("the package testcontainers isn't installed")
+    return engine_command("docker", "image", "inspect", docker_image)
+
+
+@pytest.fixture(scope="session")
+def lxd_image() -> str:
+    return os.environ.get("VMHARNESS_TEST_LXD_IMAGE", "vmharness-tiny")
+
+
+@pytest.fixture(scope="session")
+def lxd_engine(lxd_image: str) -> Callable[..., str]:
+    """Return what runs LXD's own command; without an LXD the test is skipped, or fails."""
+    return engine_command("lxc", "image", "info", lxd_image)
+
+
+def engine_command(program: str, *probe: str) -> Callable[..., str]:
+    """Return what runs an engine's command and gives what it wrote, once the probe has succeeded."""
+
+    def command(*args: str) -> str:
+        done = subprocess.run(
+            [program, *args], check=True, capture_output=True, stdin=subprocess.DEVNULL, text=True, timeout=60
+        )
+        return done.stdout
+
+    try:
+        command(*probe)
+    except subprocess.CalledProcessError as exc:
+        without_engine(f"{program} says: {exc.stderr.strip()}")
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        without_engine(str(exc))
+    return command
+
+
+def without_engine(reason: str) -> None:
+    """Skip the test, or let it fail where engines are required, as in CI."""
+    if os.environ.get("VMHARNESS_TEST_ENGINES") == "required":
+        pytest.fail(f"VMHARNESS_TEST_ENGINES=required, but {reason}")
+    pytest.skip(reason)
