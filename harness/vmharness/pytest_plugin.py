@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vmharness._machine import Machine
     from vmharness._session import Session
     from vmharness._summary import Part
+    from vmharness.lifecycle.signals import Signals
     from vmharness.provider import Provider
 
 __all__ = ["VMFactory"]
@@ -136,6 +137,7 @@ class Run:
             settings if worker is None else replace(settings, sweep=_worker_sweep(worker, settings))
         )
         self._session: Session | None = None
+        self._signals: Signals | None = None
         self._began_at = time.time()
         self._parts: list[Part] = []
         self._finished = False
@@ -190,17 +192,30 @@ class Run:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        """Sweep, if there is anything to sweep: once a run, in xdist's controller."""
-        if self._worker is not None or sys.platform == "win32" or self._settings.sweep is SweepMode.OFF:
+        """Sweep, if there is anything to sweep, and outlive the workers: once a run, in the controller."""
+        if self._worker is not None or sys.platform == "win32":
             return
+        self._sweep()
+        if self._session is None and self._distributes() and "signals" in self._settings.lifecycle:
+            # The controller has no machines, and so no session; but it must not die before its workers.
+            from vmharness.lifecycle.signals import Signals
+
+            self._signals = Signals()
+            self._signals.install()
+
+    def _sweep(self) -> None:
+        mode = self._settings.sweep
         self._live = True
         try:
-            if self._settings.sweep is SweepMode.PREFIX or self._abandoned():
+            if mode is SweepMode.PREFIX or (mode is SweepMode.OWNED and self._abandoned()):
                 _ = self.session
         except VMHarnessError as exc:
             warnings.warn(pytest.PytestWarning(f"vmharness: cannot sweep: {exc}"), stacklevel=1)
         finally:
             self._live = False
+
+    def _distributes(self) -> bool:
+        return self._config.pluginmanager.hasplugin("dsession")
 
     @staticmethod
     def _abandoned() -> bool:
@@ -268,8 +283,7 @@ class Run:
         from contextlib import suppress
 
         self._live = self._worker is None
-        distributed = self._config.pluginmanager.hasplugin("dsession")
-        if distributed and self._session is None and self._abandoned():
+        if self._distributes() and self._session is None and self._abandoned():
             with suppress(VMHarnessError):
                 _ = self.session  # a worker died and left its ledger
         if self._session is None:
@@ -317,6 +331,8 @@ class Run:
                 self._session.close()
             except CleanupFailed:
                 pass  # the summary named them
+        if self._signals is not None:
+            self._signals.restore()
 
 
 def _worker_sweep(worker: dict[str, Any], settings: Settings) -> SweepMode:

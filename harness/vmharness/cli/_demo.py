@@ -6,10 +6,14 @@ import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import typer
 
 from vmharness.cli._common import BackendOption, JsonOption, console, print_json, say, settings
+
+if TYPE_CHECKING:
+    from vmharness.cli._demo_stage import Folder
 
 __all__ = ["demo"]
 
@@ -23,24 +27,43 @@ def demo(*, backend: BackendOption = "", json: JsonOption = False) -> None:
     Exit status: 0 if all went as planned, and the engine has none of the machines at the end.
     """
     from vmharness.cli._demo_play import Play
-    from vmharness.cli._demo_stage import choose_stage, open_folder
+    from vmharness.cli._demo_stage import choose_stage, clean_up, open_folder
 
     with _signals(), open_folder() as folder:
+        play = None
         try:
             with console(stderr=True).status("") as status:
                 stage = choose_stage(folder, settings(), backend, status.update)
             play = Play(folder, stage, stderr=json)
             left = play.perform()
-        except _Stopped as exc:
-            raise typer.Exit(128 + exc.number) from exc
+        except BaseException as exc:
+            with console(stderr=True).status("cleaning up"):
+                clean_up(folder)
+            if play is not None:
+                play.broken_off()
+            if isinstance(exc, _Stopped):
+                raise typer.Exit(128 + exc.number) from exc
+            raise
         finally:
-            kept = folder.remove()
-            if kept:
-                say(f"Kept: {kept}, where the demo's ledgers name machines.", stderr=True)
+            _let_go(folder)
         if json:
             print_json(play.plain(left))
     if left or play.problems:
         raise typer.Exit(1)
+
+
+def _let_go(folder: Folder) -> None:
+    """Remove the demo's folder, unless it is needed to find a machine."""
+    records = folder.unsettled()
+    if not records:
+        folder.remove()
+        return
+    names = ", ".join(record.name for record in records)
+    say(f"It isn't known whether these are or will be there: {names}. To look again:", stderr=True)
+    say(
+        f"    VMHARNESS_STATE_DIR={folder.ledgers.state} vmharness sweep --backend {records[0].backend}",
+        stderr=True,
+    )
 
 
 class _Stopped(KeyboardInterrupt):

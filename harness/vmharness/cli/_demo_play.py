@@ -15,7 +15,7 @@ from vmharness._model import MachineInfo, State
 from vmharness._plugins import open_provider
 from vmharness.cli._common import console, say, table
 from vmharness.cli._demo_runs import History, Run, Watch, run_pytest
-from vmharness.cli._demo_stage import Folder, Stage, clean_up
+from vmharness.cli._demo_stage import Folder, Stage
 from vmharness.errors import ProviderError
 from vmharness.provider import ShowsDelete
 
@@ -58,9 +58,6 @@ class Play:
             self.second_act()
             self.third_act()
             return self.epilogue()
-        except BaseException:
-            self.broken_off()
-            raise
         finally:
             self._watch.close()
 
@@ -139,9 +136,7 @@ class Play:
         return left
 
     def broken_off(self) -> None:
-        """Clean up in the middle of the play, and say what is left."""
-        with console(stderr=True).status("") as status:
-            clean_up(self._folder, self._stage, status.update)
+        """Say what is left after a clean-up in the middle of the play."""
         left = self._folder.machines(open_provider(self._stage.backend))
         self._say(f"\nThe demo was broken off; left behind: {len(left)}", style="bold")
         self._say_left(left)

@@ -19,8 +19,8 @@ from vmharness._model import State
 
 __all__ = ["History", "Run", "Watch", "run_pytest"]
 
-# How long an interrupted run may take to clean up, in seconds.
-_GRACE_S: Final = 60.0
+# How long an interrupted run may take to clean up, and then to leave the rest, in seconds.
+_GRACES_S: Final = (6.0, 4.0)
 _POLL_S: Final = 0.01
 
 
@@ -92,12 +92,16 @@ def run_pytest(
 
 
 def _interrupt(process: subprocess.Popen[bytes], output: _Output) -> None:
-    """End a run in good order, or by force when its time is over or we are interrupted again."""
-    deadline = time.monotonic() + _GRACE_S
+    """End a run in good order, then in a hurry, and in the end by force."""
     try:
-        process.send_signal(signal.SIGINT)
-        while output.read(_POLL_S) and time.monotonic() < deadline:
-            pass
+        for patience in _GRACES_S:
+            process.send_signal(signal.SIGINT)
+            deadline = time.monotonic() + patience
+            while output.read(_POLL_S):
+                if time.monotonic() > deadline:
+                    break
+            else:
+                return
     finally:
         process.kill()  # of no effect on one that has ended
 

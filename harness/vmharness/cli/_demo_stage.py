@@ -21,8 +21,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from vmharness._clock import Clock, pauses
 from vmharness._ledger import FileLedgers
-from vmharness._model import State
+from vmharness._model import Record, State
 from vmharness._plugins import open_provider
 from vmharness._session import Session
 from vmharness._settings import SETTINGS, Settings
@@ -44,6 +45,8 @@ _FAKE_PACE: Final = {
 _SYSTEMS: Final = "almalinux alpine archlinux busybox debian fedora rockylinux ubuntu vmharness-tiny"
 _SYSTEM: Final = re.compile(rf"(?:[\w.-]+/library/|[\w-]+:)?(?:{_SYSTEMS.replace(' ', '|')})(?:[:/@].*)?")
 _MOST_IMAGES: Final = 3
+# How long an interrupted demo looks for machines that may still appear, in seconds.
+_LOOK_S: Final = 3.0
 _PYTEST: Final = 'addopts = "-v --tb=line --no-header"'
 # At least this long is a create given, in seconds; on slow engines longer than they take.
 _CREATE_S: Final = 2.0
@@ -113,12 +116,14 @@ class Folder:
         """Return the demo's machines that the engine has now."""
         return [info for info in provider.list() if info.name.startswith(self.prefix)]
 
-    def remove(self) -> Path | None:
-        """Remove the folder, or return where it is: while it has ledgers, they name machines."""
-        if any(self.ledgers.paths()):
-            return self.path
+    def unsettled(self) -> Sequence[Record]:
+        """Return what the ledgers name that isn't known to be gone."""
+        contents = [self.ledgers.read(path) for path in self.ledgers.paths()]
+        return [record for part in contents for record in part.records.values() if record.state != State.GONE]
+
+    def remove(self) -> None:
+        """Remove the folder, and the fake engine with it."""
         shutil.rmtree(self.path, ignore_errors=True)
-        return None
 
     def write_suite(self, stage: Stage) -> Mapping[str, str]:
         """Write the suite; return its files' names and texts."""
@@ -226,19 +231,26 @@ def _try(folder: Folder, settings: Settings, progress: Callable[[str], None]) ->
         session.close()
 
 
-def clean_up(folder: Folder, stage: Stage, progress: Callable[[str], None]) -> None:
-    """Delete what the runs of an interrupted demo have left, and wait for what may still appear."""
-    progress("cleaning up")
-    session = Session(Settings(backend=stage.backend), ledgers=folder.ledgers, plugins=(), say=progress)
+def clean_up(folder: Folder) -> None:
+    """Delete what the runs of an interrupted demo have left, and look a while for what may still appear."""
+    clock = Clock()
+    until = clock.monotonic() + _LOOK_S
+    session = Session(Settings(), ledgers=folder.ledgers, plugins=())
     try:
-        for path in folder.ledgers.paths():
-            ledger = None if path == session.ledger.path else folder.ledgers.claim(path)
-            if ledger is not None:
-                try:
-                    records = [r for r in ledger.records.values() if r.state is not State.GONE]
-                    session.delete(records, ledger=ledger)
-                    session.settle(ledger)
-                finally:
-                    ledger.close()
+        for pause in pauses(first=0.2):
+            _delete_all(session, folder)
+            if not folder.unsettled() or clock.monotonic() + pause > until:
+                return
+            clock.sleep(pause)
     finally:
         session.close()
+
+
+def _delete_all(session: Session, folder: Folder) -> None:
+    for path in folder.ledgers.paths():
+        ledger = None if path == session.ledger.path else folder.ledgers.claim(path)
+        if ledger is not None:
+            try:
+                session.delete(list(ledger.records.values()), ledger=ledger)
+            finally:
+                ledger.close()

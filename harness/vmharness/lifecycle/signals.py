@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from vmharness.hooks import Lifecycle, Session
 
@@ -15,7 +15,7 @@ __all__ = ["Signals", "Terminated"]
 # SIGINT is here for processes in which Python's own handler, which does the same, is not installed.
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
 
-type_handler = Callable[[int, FrameType | None], object]
+_Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers
 
 
 class Terminated(KeyboardInterrupt):
@@ -31,22 +31,39 @@ class Signals(Lifecycle):
     """
 
     def __init__(self) -> None:
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, _Handler] = {}
         self._received: list[int] = []
 
     def opened(self, session: Session) -> None:
         """Install the handlers; only the main thread may."""
-        for number in set(_SIGNALS):
+        try:
+            self.install()
+        except ValueError:
+            session.report("signals are not handled: the session was opened outside the main thread")
+
+    def closed(self, session: Session) -> None:
+        """Restore the handlers, and die of the signal if that was its default."""
+        del session
+        self.restore()
+
+    def install(self) -> None:
+        """Handle the signals from now on; raise ValueError outside the main thread."""
+        for number in sorted(set(_SIGNALS)):
             previous = signal.getsignal(number)
             # Ignored on purpose (nohup, a background job), or Python's own interrupt: both stay.
-            if previous in (signal.SIG_IGN, signal.default_int_handler, None):
-                continue
-            try:
+            if previous not in (signal.SIG_IGN, signal.default_int_handler, None):
                 signal.signal(number, self._handle)
-            except ValueError:
-                session.report("signals are not handled: the session was opened outside the main thread")
-                return
-            self._previous[number] = previous
+                self._previous[number] = previous
+
+    def restore(self) -> None:
+        """Restore the handlers; if one of a received signal was the system's default, die of it."""
+        previous, self._previous = self._previous, {}
+        for number, handler in previous.items():
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, handler)
+        for number in self._received[:1]:
+            if previous.get(number) == signal.SIG_DFL:
+                os.kill(os.getpid(), number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         previous = self._previous.get(number)
@@ -55,14 +72,5 @@ class Signals(Lifecycle):
             if callable(previous):
                 previous(number, frame)
         finally:
+            # Also in place of what it raised: a SystemExit would end one test, not the run.
             raise Terminated(signal.Signals(number).name)
-
-    def closed(self, session: Session) -> None:
-        """Restore the handlers, and die of the signal if that was its default."""
-        del session
-        for number, previous in self._previous.items():
-            if signal.getsignal(number) == self._handle:
-                signal.signal(number, previous)  # type: ignore[arg-type]
-        for number in self._received[:1]:
-            if self._previous.get(number) == signal.SIG_DFL:
-                os.kill(os.getpid(), number)
