@@ -29,6 +29,9 @@ _log = logging.getLogger("vmharness.session")
 
 # How long deleting machines may take, in seconds, all that are asked for at once together.
 _DELETE_S: Final = 60.0
+# How long a session's end waits for machines of unfinished creates, in seconds: longer than engines take
+# whose image is at hand; the five minutes of a download would keep a person who pressed Ctrl+C.
+_WAIT_S: Final = 15.0
 # How long an engine may take to be judged by, in seconds; somebody is waiting to see it.
 _JUDGE_S: Final = 5.0
 
@@ -219,13 +222,13 @@ class Books:
     def settle(self, ledger: Ledger, say: Callable[[str], None]) -> None:
         """Look for a ledger's maybes with growing pauses until they are seen and deleted, or settled.
 
-        What is not seen in its backend's settling time stays in the ledger for 24 h.
+        What is not seen by then, or in 15 s, stays in the ledger: the next session looks again.
         """
         waits = [record.at - self._clock.time() + self._settling(record) for record in _maybes(ledger)]
         if max(waits, default=0.0) <= 0:
             return
-        # Whatever the wall clock did since the record was written: never longer than the settling time.
-        longest = min(max(waits), max(self._settling(record) for record in _maybes(ledger)))
+        # Also never longer if the wall clock was set back since the record was written.
+        longest = min(max(waits), _WAIT_S)
         until = self._clock.monotonic() + longest
         names = ", ".join(record.name for record in _maybes(ledger))
         say(f"looking up to {longest:.0f} s for machines of unfinished creates: {names}")

@@ -7,7 +7,6 @@ no sweep ever sees it unlocked while its owner lives. This module knows no engin
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
@@ -18,6 +17,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from vmharness._locks import SUFFIX, is_free, is_linked, ledger_paths, lock
 from vmharness._model import Record, State
 from vmharness._places import check_private, host_id, make_private, state_folder
 from vmharness.errors import LedgerError
@@ -25,10 +25,7 @@ from vmharness.errors import LedgerError
 __all__ = ["Contents", "FileLedger", "FileLedgers"]
 
 VERSION: Final = 1
-_SUFFIX: Final = ".ledger"
 _REMEDY: Final = "set VMHARNESS_STATE_DIR to a folder on a local disk with room"
-# A hidden file older than this was left by a process that died between making and showing it.
-_HIDDEN_S: Final = 60.0
 _KINDS: Final[dict[str, type | tuple[type, ...]]] = {
     "str": str,
     "float": (int, float),
@@ -214,7 +211,7 @@ class FileLedgers:
         make_private(self.state)
         make_private(self.folder)
         stem = f"{int(time.time() * 1000):013d}-{os.getpid()}-{os.urandom(4).hex()}"
-        hidden, path = self.folder / f".{stem}", self.folder / f"{stem}{_SUFFIX}"
+        hidden, path = self.folder / f".{stem}", self.folder / f"{stem}{SUFFIX}"
         header = {"vmharness": VERSION, "session": session_id, "pid": os.getpid()}
         content = json.dumps(header).encode() + b"\n"
         descriptor = -1
@@ -222,8 +219,8 @@ class FileLedgers:
             descriptor = os.open(
                 hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
             )
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _probe(hidden):
+            lock(descriptor)
+            if is_free(hidden):
                 raise OSError(None, "its file system has no working locks")
             _append(descriptor, content, sync=True)
             hidden.rename(path)
@@ -248,7 +245,7 @@ class FileLedgers:
             raise LedgerError(f"cannot open the ledger {path}: {exc.strerror}") from exc
         try:
             # Between our open and our lock its owner may have settled and unlinked it.
-            if not _lock(descriptor) or not _linked(descriptor, path):
+            if not lock(descriptor) or not is_linked(descriptor, path):
                 os.close(descriptor)
                 return None
             content = _read_all(descriptor)
@@ -262,26 +259,11 @@ class FileLedgers:
 
     def paths(self) -> Iterator[Path]:
         """Yield the paths of all ledgers in sight, oldest first."""
-        try:
-            with os.scandir(self.folder) as entries:
-                names = sorted(entry.name for entry in entries)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as exc:
-            raise LedgerError(f"cannot read the state folder {self.folder}: {exc.strerror}") from exc
-        for name in names:
-            if name.endswith(_SUFFIX) and not name.startswith("."):
-                yield self.folder / name
-            elif name.startswith("."):
-                self._drop_hidden(self.folder / name)
-
-    def abandoned(self) -> bool:
-        """Whether there is a ledger whose lock is free: one look at the folder, no engine."""
-        return any(_probe(path) for path in self.paths())
+        return ledger_paths(self.folder)
 
     def living(self, path: Path) -> bool:
         """Whether somebody holds the ledger: its owner, a sweep or a reaper. In doubt, yes."""
-        return not _probe(path)
+        return not is_free(path)
 
     def read(self, path: Path) -> Contents:
         """Return what is in a ledger that somebody else may hold; nothing is changed."""
@@ -293,57 +275,12 @@ class FileLedgers:
             raise LedgerError(f"cannot read the ledger {path}: {exc.strerror}") from exc
         return Contents(str(header.get("session", "")), records, damage)
 
-    def _drop_hidden(self, path: Path) -> None:
-        """Remove what a process left that died between making a ledger and showing it."""
-        try:
-            if time.time() - path.lstat().st_mtime > _HIDDEN_S and _probe(path):
-                path.unlink()
-        except OSError:
-            pass  # of no consequence: it names no machine
-
     def _sync_folder(self) -> None:
         descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _probe(path: Path) -> bool:
-    """Whether the file's lock is free; a shared lock is taken for a moment, and False said in doubt."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    else:
-        return True
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    """Take the lock, or say False: somebody holds it. A probe's moment is waited out."""
-    for pause in (0.001, 0.004, 0.0):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(pause)
-        else:
-            return True
-    return False
-
-
-def _linked(descriptor: int, path: Path) -> bool:
-    mine = os.fstat(descriptor)
-    try:
-        there = path.lstat()
-    except FileNotFoundError:
-        return False
-    return mine.st_nlink > 0 and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
 
 def _read_all(descriptor: int) -> bytes:

@@ -50,7 +50,7 @@ class Leaks(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings of a session; `SETTINGS` says what each means."""
 
@@ -111,9 +111,8 @@ def _plugin(text: str) -> str:
     return text.strip()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One line of the table.
+    """One line of the table. A plain class: every pytest run makes it, and pays for a dataclass.
 
     Attributes:
         name: Its key in pyproject.toml; `--vm-NAME`, ini `vm_NAME` and `VMHARNESS_NAME` follow from it.
@@ -124,12 +123,22 @@ class Setting:
         option: Whether it has an option on pytest's command line.
     """
 
-    name: str
-    parse: Callable[[str], Any]
-    help: str
-    metavar: str
-    many: bool = False
-    option: bool = True
+    def __init__(
+        self,
+        *,
+        name: str,
+        parse: Callable[[str], Any],
+        help: str,
+        metavar: str,
+        many: bool = False,
+        option: bool = True,
+    ) -> None:
+        self.name: Final = name
+        self.parse: Final = parse
+        self.help: Final = help
+        self.metavar: Final = metavar
+        self.many: Final = many
+        self.option: Final = option
 
 
 SETTINGS: Final = (
@@ -188,17 +197,17 @@ SETTINGS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Source:
     """A place that settings come from.
 
-    Attributes:
+    Args:
         label: Says where a setting of that name is made, for errors.
         get: Returns the raw value or values of a setting, None if this place doesn't make it.
     """
 
-    label: Callable[[str], str]
-    get: Callable[[str], str | Sequence[str] | None]
+    def __init__(self, label: Callable[[str], str], get: Callable[[str], str | Sequence[str] | None]) -> None:
+        self.label: Final = label
+        self.get: Final = get
 
 
 def environment(environ: Mapping[str, str]) -> Source:

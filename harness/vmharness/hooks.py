@@ -172,7 +172,7 @@ class Session(Protocol):
     def settle(self, ledger: Ledger) -> None:
         """Look for a ledger's maybes with growing pauses until they are seen and deleted, or settled.
 
-        What is not seen in its backend's settling time stays in the ledger for 24 h.
+        What is not seen by then, or in 15 s, stays in the ledger: the next session looks again.
         """
         ...
 

@@ -5,6 +5,7 @@ A run that uses no machine imports no more than this module, the settings and th
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import warnings
@@ -40,6 +41,8 @@ __all__ = ["VMFactory"]
 
 _KEY: Final[pytest.StashKey[Run]] = pytest.StashKey()
 
+# Tells the commands that a test calls which session they are called from.
+_SESSION_VARIABLE: Final = "VMHARNESS_SESSION"
 # What falls when a plugin is switched off, for the header.
 _FALLS: Final = {
     "signals": "SIGTERM and SIGHUP leave machines to the next session's sweep",
@@ -104,8 +107,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and register what watches the run."""
-    import os
-
     pytest.register_assert_rewrite("vmharness.testing")
     config.addinivalue_line(
         "markers",
@@ -137,6 +138,7 @@ class Run:
             settings if worker is None else replace(settings, sweep=_worker_sweep(worker, settings))
         )
         self._session: Session | None = None
+        self._outer_id: str | None = None
         self._signals: Signals | None = None
         self._began_at = time.time()
         self._parts: list[Part] = []
@@ -163,6 +165,8 @@ class Run:
                 say=self._say,
             )
             self._session.open()
+            self._outer_id = os.environ.get(_SESSION_VARIABLE)
+            os.environ[_SESSION_VARIABLE] = self._session.id
         return self._session
 
     def _run_id(self) -> str:
@@ -219,9 +223,10 @@ class Run:
 
     @staticmethod
     def _abandoned() -> bool:
-        from vmharness._ledger import FileLedgers
+        from vmharness._locks import is_abandoned
+        from vmharness._places import host_id, state_folder
 
-        return FileLedgers.usual().abandoned()
+        return is_abandoned(state_folder(os.environ) / host_id())
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(
@@ -331,6 +336,10 @@ class Run:
                 self._session.close()
             except CleanupFailed:
                 pass  # the summary named them
+            if self._outer_id is None:
+                os.environ.pop(_SESSION_VARIABLE, None)
+            else:
+                os.environ[_SESSION_VARIABLE] = self._outer_id
         if self._signals is not None:
             self._signals.restore()
 

@@ -9,6 +9,7 @@ import pytest
 
 from vmharness import Lifecycle, MachineInfo, Record, Session, Settings, Spec, State
 from vmharness._ledger import FileLedger, FileLedgers
+from vmharness._locks import is_abandoned
 from vmharness._protected import Protected, ProtectedList
 from vmharness._settings import SweepMode
 from vmharness.errors import (
@@ -241,7 +242,7 @@ def test_the_wait_for_late_machines_ends_with_the_settling_time(
 
     session.close()
 
-    assert clock.monotonic() - begun <= 3.0
+    assert clock.monotonic() - begun <= 15.0
     assert only(session).state is State.MAYBE
 
 
@@ -346,7 +347,7 @@ def test_what_stays_at_the_end_is_raised_and_stays_on_the_books(
         session.close()
     session.close()
 
-    assert ledgers.abandoned()
+    assert is_abandoned(ledgers.folder)
 
 
 def test_without_teardown_machines_go_at_the_sessions_end(

@@ -78,7 +78,8 @@ class Play:
         for name, text in self._folder.write_suite(stage).items():
             self._say(f"\n{name}", style="bold")
             kind = "toml" if name.endswith(".toml") else "python"
-            self._console.print(Syntax(text.rstrip(), kind, theme="ansi_dark", background_color="default"))
+            code = Syntax(text.rstrip(), kind, theme="ansi_dark", background_color="default", word_wrap=True)
+            self._console.print(code, width=self._width)
 
     def first_act(self) -> None:
         """Play tests that pass, fail and time out."""
@@ -160,13 +161,15 @@ class Play:
         """Run pytest on the suite, and show what it prints beside a bar."""
         color = "yes" if self._console.is_terminal else "no"
         self._say(f"$ pytest {shlex.join(arguments)}", style="bold")
-        run = run_pytest(
-            [f"--color={color}", *arguments],
-            folder=self._folder.suite,
-            environ={**self._folder.environ(), "COLUMNS": str(self._width - len(_BAR))},
-            show=self._show_line,
-            tick=tick or self._look,
-        )
+        with self._console.status("starting pytest") as status:
+            run = run_pytest(
+                [f"--color={color}", *arguments],
+                folder=self._folder.suite,
+                environ={**self._folder.environ(), "COLUMNS": str(self._width - len(_BAR))},
+                show=self._show_line,
+                begun=lambda line: status.update(Text.from_ansi(line)),
+                tick=tick or self._look,
+            )
         self._watch.look()
         self._runs.append(run)
         return run
@@ -205,9 +208,9 @@ class Play:
         """Say what a machine was made for, and what was wrong with that."""
         test = history.scope.rpartition("::")[2]
         if State.MAYBE in history.states:
-            return f"{test}, too late for it"
+            return f"{test}, too late"
         if any(run.pid == history.pid and run.status == -signal.SIGKILL for run in self._runs):
-            return f"{test}, in a run that was killed"
+            return f"{test}, killed"
         return test
 
     def _removed(self, history: History) -> str:

@@ -49,6 +49,7 @@ def run_pytest(
     folder: Path,
     environ: Mapping[str, str],
     show: Callable[[str], None],
+    begun: Callable[[str], None],
     tick: Callable[[int], None],
 ) -> Run:
     """Run pytest to its end.
@@ -58,6 +59,7 @@ def run_pytest(
         folder: Where it runs.
         environ: Its environment.
         show: Is given each line that it prints.
+        begun: Is given the line that it has begun to print.
         tick: Is called with its process id all the time while it runs.
 
     Raises:
@@ -77,7 +79,7 @@ def run_pytest(
         start_new_session=True,
     ) as process:
         run.pid = process.pid
-        output = _Output(process, show)
+        output = _Output(process, show, begun)
         try:
             while output.read(_POLL_S):
                 tick(process.pid)
@@ -109,10 +111,13 @@ def _interrupt(process: subprocess.Popen[bytes], output: _Output) -> None:
 class _Output:
     """The lines that a process prints, as they come."""
 
-    def __init__(self, process: subprocess.Popen[bytes], show: Callable[[str], None]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], show: Callable[[str], None], begun: Callable[[str], None]
+    ) -> None:
         assert process.stdout is not None  # noqa: S101 - it was asked for
         self._process = process
         self._show = show
+        self._begun = begun
         self._descriptor = process.stdout.fileno()
         self._rest = b""
         self._selector = selectors.DefaultSelector()
@@ -130,6 +135,8 @@ class _Output:
             self._show(line.decode("utf-8", "replace"))
         # An orphaned child of it may hold the pipe open, so that its end alone proves nothing.
         if content or not (ended or came):
+            if content:
+                self._begun(self._rest.decode("utf-8", "replace"))
             return True
         if self._rest:
             self._show(self._rest.decode("utf-8", "replace"))
