@@ -33,7 +33,7 @@ _DELETE_S: Final = 60.0
 # whose image is at hand; the five minutes of a download would keep a person who pressed Ctrl+C.
 _WAIT_S: Final = 15.0
 # How long an engine may take to be judged by, in seconds; somebody is waiting to see it.
-_JUDGE_S: Final = 5.0
+_JUDGE_S: Final = 2.0
 
 
 @dataclass

@@ -77,7 +77,7 @@ def lines(parts: Iterable[Part]) -> Sequence[str]:
         sum(getattr(p, name) for p in parts) for name in ("created", "deleted", "swept")
     )
     reports = list(dict.fromkeys(report for part in parts for report in part.reports))
-    if not (created or deleted or swept or reports or left):
+    if not any((created, deleted, swept, reports, left, *(part.engines for part in parts))):
         return []
     text = [*dict.fromkeys(engine for part in parts for engine in part.engines), *reports]
     seen = [item for item in left if item.seen]

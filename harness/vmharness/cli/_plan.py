@@ -100,7 +100,8 @@ class Plan:
     Attributes:
         doomed: What it deletes.
         left: What it leaves, of all that it looked at.
-        entries: Which records of each dead owner's ledger it settles, by their ids.
+        entries: Which records of each dead owner's ledger it settles, by their ids: those of machines
+            that it deletes, and those of machines that are gone already.
     """
 
     doomed: list[Doomed] = field(default_factory=list[Doomed])
@@ -137,27 +138,29 @@ def _plan_ledger(session: Session, wanted: Wanted, path: Path, plan: Plan) -> No
         for record in contents.records.values()
         if record.state is not State.GONE and wanted.backend in ("", record.backend)
     ]
-    entries: list[str] = []
-    for verdict in session.judge(records):
-        young = wanted.too_young(verdict.info)
-        if not young:
-            entries.append(verdict.record.id)
-        _plan_entry(session, verdict, young, path, plan)
-    plan.entries[path] = tuple(entries)
+    plan.entries[path] = tuple(
+        verdict.record.id
+        for verdict in session.judge(records)
+        if _plan_entry(session, verdict, wanted.too_young(verdict.info), path, plan)
+    )
 
 
-def _plan_entry(session: Session, verdict: Verdict, young: str, path: Path, plan: Plan) -> None:
-    """Plan one entry of a dead owner's ledger."""
+def _plan_entry(session: Session, verdict: Verdict, young: str, path: Path, plan: Plan) -> bool:
+    """Plan one entry of a dead owner's ledger; return whether a sweep settles it."""
     record, info, outcome = verdict.record, verdict.info, verdict.outcome
-    if info is not None and young:
-        plan.left.append(_left(record, young))
-    elif info is not None and outcome is None:
+    if young:
+        if info is not None:
+            plan.left.append(_left(record, young))
+        return False
+    if info is not None and outcome is None:
         of = f" ({record.scope})" if record.scope else ""
         plan.doomed.append(Doomed(record=record, info=info, why=f"its run is dead{of}", ledger=path))
-    elif outcome is not None and outcome.error:
+        return True
+    if outcome is not None and outcome.error:
         plan.left.append(kept(session, record, outcome.state, outcome.error))
     elif outcome is not None and outcome.state is State.MAYBE:
         plan.left.append(_left(record, "not there now; it may still appear, so later runs look again"))
+    return outcome is not None and outcome.state is State.GONE
 
 
 def _plan_engine(session: Session, wanted: Wanted, plan: Plan) -> None:
