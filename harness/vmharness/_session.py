@@ -293,6 +293,7 @@ class Session:
             CreateUnsettled: Nobody knows; the machine is looked for and deleted on sight.
             VMHarnessError: What a gate raised; the engine was not asked.
         """
+        __tracebackhide__ = True  # in pytest's tracebacks: the user's call is what matters
         spec = replace(spec or Spec(name=""), **fields)
         made_up = not spec.name
         name = make_name(self.settings.prefix, scope) if made_up else check_name(spec.name)

@@ -1,7 +1,4 @@
-"""The pytest plugin: fixtures, marker, options and summary. Knows pytest; asks no engine by itself.
-
-A run that uses no machine imports no more than this module, the settings and the state folder's path.
-"""
+"""What watches one pytest run in one process: it opens the session, ends scopes and sums up."""
 
 from __future__ import annotations
 
@@ -9,37 +6,21 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from vmharness._settings import (
-    DEFAULT_LIFECYCLE,
-    SETTINGS,
-    Leaks,
-    Settings,
-    Source,
-    SweepMode,
-    environment,
-    nearest_pyproject,
-    parse_bytes,
-    pyproject,
-    read_settings,
-)
-from vmharness.errors import CleanupFailed, EngineUnavailable, SettingsError, VMHarnessError
+from vmharness._settings import DEFAULT_LIFECYCLE, Leaks, Settings, SweepMode
+from vmharness.errors import CleanupFailed, EngineUnavailable, VMHarnessError
 
 if TYPE_CHECKING:
-    from vmharness._machine import Machine
     from vmharness._session import Session
     from vmharness._summary import Part
     from vmharness.lifecycle.signals import Signals
-    from vmharness.provider import Provider
 
-__all__ = ["VMFactory"]
-
-_KEY: Final[pytest.StashKey[Run]] = pytest.StashKey()
+__all__ = ["RUN", "Run"]
 
 # Tells the commands that a test calls which session they are called from.
 _SESSION_VARIABLE: Final = "VMHARNESS_SESSION"
@@ -50,81 +31,6 @@ _FALLS: Final = {
     "tracking": "machines that tests make by other means stay",
     "teardown": "machines stay until the session's end",
 }
-
-
-class VMFactory(Protocol):
-    """Makes machines that go after the test; what the fixture `vm_factory` gives."""
-
-    def __call__(
-        self,
-        name: str | None = None,
-        *,
-        image: str | None = None,
-        cpus: int | None = None,
-        memory: int | str | None = None,
-        disk: int | str | None = None,
-        arch: str | None = None,
-        user: str | None = None,
-        user_data: str | None = None,
-        kind: str | None = None,
-        timeout: float | None = None,
-    ) -> Machine:
-        """Make a machine.
-
-        Args:
-            name: Its name; None = one that nobody has.
-            image: Name of the image; None = the configured one.
-            cpus: Number of processors.
-            memory: Memory in bytes, or as "2G".
-            disk: Root disk in bytes, or as "10G".
-            arch: Processor architecture.
-            user: User that commands run as by default.
-            user_data: Text for cloud-init.
-            kind: "any", "container" or "vm".
-            timeout: Seconds until the deadline; None = the configured one.
-        """
-        ...
-
-
-# -- configuration
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add an option and an ini key for each setting."""
-    group = parser.getgroup("vmharness", "test machines (vmharness)")
-    for setting in SETTINGS:
-        if setting.option:
-            group.addoption(
-                f"--vm-{setting.name.replace('_', '-')}",
-                dest=f"vm_{setting.name}",
-                action="append" if setting.many else "store",
-                metavar=setting.metavar,
-                help=setting.help,
-            )
-        kind: Literal["linelist", "string"] = "linelist" if setting.many else "string"
-        parser.addini(f"vm_{setting.name}", setting.help, type=kind)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Read the settings, and register what watches the run."""
-    pytest.register_assert_rewrite("vmharness.testing")
-    config.addinivalue_line(
-        "markers",
-        "vm(image=…, cpus=…, memory=…, disk=…, arch=…, user=…, user_data=…, kind=…, timeout=…): "
-        "what the fixture vm shall be",
-    )
-    option = Source(
-        lambda name: f"--vm-{name.replace('_', '-')}", lambda name: config.getoption(f"vm_{name}", None)
-    )
-    ini = Source(lambda name: f"ini key vm_{name}", lambda name: config.getini(f"vm_{name}") or None)
-    try:
-        file = pyproject(nearest_pyproject(config.rootpath))
-        settings = read_settings([option, environment(os.environ), ini, file])
-    except SettingsError as exc:
-        raise pytest.UsageError(str(exc)) from exc
-    run = Run(config, settings)
-    config.stash[_KEY] = run
-    config.pluginmanager.register(run, "vmharness-run")
 
 
 class Run:
@@ -261,6 +167,8 @@ class Run:
         session = self._session
         if session is None:
             return
+        from vmharness._session import describe
+
         stays = set(nextitem.listchain()) if nextitem is not None else set[object]()
         errors: list[CleanupFailed] = []
         for node in reversed(item.listchain()):
@@ -274,7 +182,7 @@ class Run:
             for reason in error.exceptions:
                 session.report(str(reason))
         if errors and not failing and self._settings.leaks is Leaks.ERROR:
-            raise errors[0]
+            pytest.fail("\n".join(describe(error) for error in errors), pytrace=False)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -285,12 +193,12 @@ class Run:
             self._finish(session)
 
     def _finish(self, session: pytest.Session) -> None:
-        from contextlib import suppress
-
         self._live = self._worker is None
         if self._distributes() and self._session is None and self._abandoned():
-            with suppress(VMHarnessError):
+            try:
                 _ = self.session  # a worker died and left its ledger
+            except VMHarnessError as exc:
+                self._say(f"cannot clean up after dead workers: {exc}")
         if self._session is None:
             return
         from vmharness._summary import part_of
@@ -351,83 +259,5 @@ def _worker_sweep(worker: dict[str, Any], settings: Settings) -> SweepMode:
     return SweepMode.OWNED
 
 
-# -- fixtures
-
-
-@pytest.fixture(scope="session")
-def vm_session(request: pytest.FixtureRequest) -> Session:
-    """The session of this process: any machines, in any scope, of any backend."""
-    return request.config.stash[_KEY].session
-
-
-@pytest.fixture(scope="session")
-def vm_backend(vm_session: Session) -> str:
-    """The backend's name; override or parametrise it. Without an engine, tests are skipped."""
-    try:
-        return vm_session.backend()
-    except EngineUnavailable as exc:
-        pytest.skip(str(exc))
-
-
-@pytest.fixture
-def vm_provider(vm_session: Session, vm_backend: str) -> Provider:
-    """The provider of the test's backend."""
-    return vm_session.provider(vm_backend)
-
-
-@pytest.fixture
-def vm_factory(request: pytest.FixtureRequest, vm_session: Session, vm_backend: str) -> VMFactory:
-    """Make any number of machines, gone after the test."""
-
-    def factory(name: str | None = None, *, timeout: float | None = None, **fields: Any) -> Machine:
-        asked = {key: value for key, value in fields.items() if value is not None}
-        if name is not None:
-            asked["name"] = check_name(name)
-        for key, parse in (("memory", parse_bytes), ("disk", parse_bytes), ("kind", Kind)):
-            if key in asked:
-                try:
-                    asked[key] = parse(asked[key])
-                except ValueError as exc:
-                    raise SettingsError(f"cannot use {key}={asked[key]!r} for a machine: {exc}") from exc
-        return vm_session.create(scope=request.node.nodeid, backend=vm_backend, timeout=timeout, **asked)
-
-    from vmharness._model import Kind
-    from vmharness._naming import check_name
-
-    return factory
-
-
-_FIELDS: Final = ("arch", "cpus", "disk", "image", "kind", "memory", "timeout", "user", "user_data")
-
-
-@pytest.fixture
-def vm(request: pytest.FixtureRequest, vm_factory: VMFactory) -> Machine:
-    """Make a fresh machine for this test, as the marker `vm` says."""
-    fields: dict[str, Any] = {}
-    for marker in request.node.iter_markers("vm"):
-        wrong = [repr(arg) for arg in marker.args] + sorted(set(marker.kwargs) - set(_FIELDS))
-        if wrong:
-            raise SettingsError(
-                f"cannot use {wrong[0]} in the marker vm of {request.node.nodeid}; "
-                f"known are {', '.join(_FIELDS)}"
-            )
-        fields = {**marker.kwargs, **fields}
-    return vm_factory(**fields)
-
-
-@pytest.fixture(scope="session")
-def shared_vm(vm_session: Session, vm_backend: str) -> Machine:
-    """Make one machine for the whole run, one a worker under xdist."""
-    return vm_session.create(backend=vm_backend)
-
-
-@pytest.fixture
-def track_test_vm(
-    request: pytest.FixtureRequest, vm_session: Session, vm_backend: str
-) -> Callable[[str], None]:
-    """Clean up a machine made by other means after the test; named before or after it is made."""
-
-    def track(name: str) -> None:
-        vm_session.named(name, scope=request.node.nodeid, backend=vm_backend)
-
-    return track
+# Where a run's watcher is found from a fixture.
+RUN: Final[pytest.StashKey[Run]] = pytest.StashKey()
