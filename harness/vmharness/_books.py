@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -19,7 +20,7 @@ from vmharness._naming import new_token
 from vmharness._protected import ProtectedList
 from vmharness._providers import Providers, settling
 from vmharness._threads import run_parallel
-from vmharness.errors import DeleteFailed, PluginError, VMHarnessError
+from vmharness.errors import DeleteFailed, LedgerError, PluginError, VMHarnessError
 from vmharness.hooks import Ledger
 from vmharness.provider import ShowsDelete
 
@@ -56,6 +57,7 @@ class Books:
         providers: Opens providers.
         clock: Reads the time and waits.
         changed: Called after each transition with the record before (None = new) and now.
+        say: Shows a line to the user at once, where that is possible.
     """
 
     def __init__(
@@ -64,13 +66,17 @@ class Books:
         session_id: str,
         providers: Providers,
         clock: Clock,
+        *,
         changed: Callable[[Record | None, Record], None],
+        say: Callable[[str], None],
     ) -> None:
         self._ledgers = ledgers
         self._session_id = session_id
         self._providers = providers
         self._clock = clock
         self._changed = changed
+        self._say = say
+        self._counting = threading.Lock()
         self._ledger = ledgers.open(session_id)
         self._fresh: set[str] = set()
         self.tally = Tally()
@@ -103,6 +109,11 @@ class Books:
             if record.state not in (State.GONE, State.KEPT) and scope in (None, record.scope)
         ]
 
+    def report(self, text: str) -> None:
+        """Say something to the user, now and in the summary."""
+        self.tally.reports.append(text)
+        self._say(text)
+
     def add(self, record: Record) -> Record:
         """Write a new record; WANTED is durable when this returns."""
         self.ledger.write(record)
@@ -112,9 +123,10 @@ class Books:
     def made(self, record: Record, *, made_up: bool) -> Record:
         """Note that the create returned, and whether we made the name up ourselves."""
         record = self.move(record, State.RUNNING)
-        self.tally.created += 1
-        if made_up:
-            self._fresh.add(record.id)
+        with self._counting:
+            self.tally.created += 1
+            if made_up:
+                self._fresh.add(record.id)
         return record
 
     def move(
@@ -138,7 +150,11 @@ class Books:
             at=self._clock.time() if state not in (None, current.state) else current.at,
         )
         if now != before:
-            book.write(now)
+            try:
+                book.write(now)
+            except LedgerError as exc:
+                # Losing this line costs the next session a look, never a machine.
+                self.report(str(exc))
             _log.info("%s %s: %s%s", now.backend, now.name, now.state, f" ({error})" if error else "")
             self._changed(before, now)
         return now
@@ -174,8 +190,9 @@ class Books:
         ):
             for outcome in outcomes:
                 self.move(outcome.record, outcome.state, error=outcome.error, ledger=book)
-                self.tally.swept += outcome.deleted and claimed
-                self.tally.deleted += outcome.deleted and not claimed
+                with self._counting:
+                    self.tally.swept += outcome.deleted and claimed
+                    self.tally.deleted += outcome.deleted and not claimed
         return [book.records.get(record.id, record) for record in now]
 
     def _delete_group(self, records: Sequence[Record], timeout: float, *, claimed: bool) -> Sequence[Outcome]:
@@ -219,7 +236,7 @@ class Books:
         names = frozenset(machine.name for machine in protected if machine.endpoint == record.endpoint)
         return Cleanup(provider, self._clock), names
 
-    def settle(self, ledger: Ledger, say: Callable[[str], None]) -> None:
+    def settle(self, ledger: Ledger) -> None:
         """Look for a ledger's maybes with growing pauses until they are seen and deleted, or settled.
 
         What is not seen by then, or in 15 s, stays in the ledger: the next session looks again.
@@ -231,7 +248,7 @@ class Books:
         longest = min(max(waits), _WAIT_S)
         until = self._clock.monotonic() + longest
         names = ", ".join(record.name for record in _maybes(ledger))
-        say(f"looking up to {longest:.0f} s for machines of unfinished creates: {names}")
+        self._say(f"looking up to {longest:.0f} s for machines of unfinished creates: {names}")
         for pause in pauses():
             if self._clock.monotonic() + pause > until:
                 return

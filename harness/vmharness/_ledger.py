@@ -88,10 +88,9 @@ class FileLedger:
             try:
                 _append(self._descriptor, line, sync=record.state is State.WANTED)
             except OSError as exc:
-                if before is None:
+                # An intent that isn't durable isn't acted on; what has happened we know all the same.
+                if record.state is State.WANTED and before is None:
                     del self.records[record.id]
-                else:
-                    self.records[record.id] = before
                 raise LedgerError(
                     f"cannot record machine {record.name!r} in {self.path}: {exc.strerror}; {_REMEDY}"
                 ) from exc

@@ -96,9 +96,8 @@ class Session:
         self.began_at: Final = self._clock.time() if began_at is None else began_at
         self._plugins = tuple(plugins)
         self._providers = providers or Providers(settings.backend)
-        self._say = say
         self._drained = False
-        self._books = Books(ledgers, self.id, self._providers, self._clock, self._changed)
+        self._books = Books(ledgers, self.id, self._providers, self._clock, changed=self._changed, say=say)
 
     # -- opening and closing
 
@@ -225,8 +224,7 @@ class Session:
 
     def report(self, text: str) -> None:
         """Say something to the user, now and in the summary."""
-        self.tally.reports.append(text)
-        self._say(text)
+        self._books.report(text)
 
     @property
     def ledger(self) -> Ledger:
@@ -256,7 +254,7 @@ class Session:
 
     def settle(self, ledger: Ledger) -> None:
         """Look for a ledger's maybes until they settle; see `vmharness.hooks.Session`."""
-        self._books.settle(ledger, self._say)
+        self._books.settle(ledger)
 
     def removal(self, record: Record) -> str:
         """Return the command that removes a machine, for a person to run."""
@@ -389,16 +387,15 @@ class Session:
     def orphan(self, info: MachineInfo, *, prefix: str = "", backend: str = "") -> Record | None:
         """Return the record that `adopt` would write; nothing is recorded."""
         provider, backend = self.provider(backend), self.backend(backend)
+        old = info.created_at is not None and info.created_at + info.created_resolution < self.began_at
+        by_prefix = bool(prefix) and info.name.startswith(prefix) and old
+        by_label = expired(info, self._clock.time())
+        if not by_prefix and not by_label:
+            return None  # most machines: the ledgers needn't be read for them
         owner = Owners(self.ledgers, self.id).of(info, endpoint=provider.endpoint)
-        if owner is Owner.UNKNOWN and expired(info, self._clock.time()):
+        if by_label and owner is Owner.UNKNOWN:
             token, tracked = (info.labels or {})[LABEL_TOKEN], False
-        elif (
-            owner is Owner.STRANGER
-            and prefix
-            and info.name.startswith(prefix)
-            and info.created_at is not None
-            and info.created_at + info.created_resolution < self.began_at
-        ):
+        elif by_prefix and owner is Owner.STRANGER:
             token, tracked = "", True
         else:
             return None

@@ -48,7 +48,8 @@ class Ledger(Protocol):
         The other states are not synced: losing one costs a look, never a machine. Safe from threads.
 
         Raises:
-            LedgerError: It could not be written; the ledger is as before.
+            LedgerError: It could not be written; the file is as before. A new record is not in `records`
+                then, a later state of one is.
         """
         ...
 

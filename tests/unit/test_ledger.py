@@ -220,11 +220,12 @@ import dataclasses, json, resource, signal, sys
 sys.path[:0] = json.loads(sys.argv[3])
 from pathlib import Path
 from vmharness._ledger import FileLedgers
-from vmharness._model import Record
+from vmharness._model import Record, State
 from vmharness.errors import LedgerError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 ledger = FileLedgers(Path(sys.argv[1]), host="host").open("s")
-record = Record(**json.loads(sys.argv[2]))
+values = json.loads(sys.argv[2])
+record = Record(**{**values, "state": State(values["state"])})
 ledger.write(record)
 before = ledger.path.read_bytes()
 resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, resource.RLIM_INFINITY))

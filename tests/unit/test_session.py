@@ -823,3 +823,27 @@ class TestSweepByPrefix:
         make_session(settings=settings).close()
 
         assert names(engine) == ["ci-x"]
+
+
+def test_a_state_that_cannot_be_written_is_reported_and_costs_no_machine(
+    make_session: MakeSession, engine: FakeProvider, ledgers: FileLedgers
+) -> None:
+    class Full(FileLedger):
+        """A ledger whose disk filled up."""
+
+        def write(self, record: Record) -> None:
+            self.records[record.id] = record
+            raise LedgerError("no space left")
+
+    session = make_session()
+    session.create(scope="t")
+    ledger = session.ledger
+    assert isinstance(ledger, FileLedger)
+    ledger.__class__ = Full
+
+    session.end_scope("t")
+    session.close()
+
+    assert names(engine) == []
+    assert "no space left" in session.tally.reports
+    assert not list(ledgers.paths())

@@ -31,7 +31,7 @@ def protect(name: _Name, *, backend: BackendOption = "", json: JsonOption = Fals
     if name not in {info.name for info in provider.list()}:
         raise SettingsError(f"cannot protect {name!r}: no machine has that name at {provider.endpoint}")
     machine = Protected(providers.backend(), provider.endpoint, name)
-    before = any(_same(machine, other) for other in protected.read())
+    before = machine in protected.read()
     if not before:
         protected.add(machine)
     if json:
@@ -47,7 +47,8 @@ def unprotect(name: _Name, *, backend: BackendOption = "", json: JsonOption = Fa
     providers, protected = _open(backend)
     machine = Protected(providers.backend(), providers.get().endpoint, name)
     there = [other for other in protected.read() if other.endpoint == machine.endpoint]
-    found = [other for other in there if _same(machine, other)]
+    # Of any backend: two may lead to one engine.
+    found = [other for other in there if other.name == name]
     if not found:
         names = ", ".join(sorted(other.name for other in there)) or "none"
         raise SettingsError(f"cannot unprotect {name!r}; protected at {machine.endpoint}: {names}")
@@ -65,8 +66,3 @@ def _open(backend: str) -> tuple[Providers, ProtectedList]:
     from vmharness._providers import Providers
 
     return Providers(backend or settings().backend), ProtectedList(FileLedgers.usual().folder)
-
-
-def _same(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
-    """Whether both are the same machine: two backends may lead to one engine."""
-    return one[1:] == other[1:]
