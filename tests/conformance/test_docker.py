@@ -23,6 +23,6 @@ class TestDocker(ProviderContract):
     @pytest.fixture
     def stop(self, docker_engine: Callable[..., str]) -> Callable[[str], None]:
         def stop(name: str) -> None:
-            docker_engine("stop", "--time", "0", name)
+            docker_engine("stop", "-t", "0", name)
 
         return stop

@@ -56,7 +56,7 @@ SENTENCES = [
     ('The remote "foo" doesn\'t exist', Means.NO_IMAGE),  # 5.0
     ("Asked for a VM but image is of type container", Means.NO_IMAGE),  # 5.0
     ("Instance is not running", Means.NOT_RUNNING),  # 5.0
-    ("VM agent isn't currently running", Means.NOT_RUNNING),
+    ("VM agent isn't currently running", Means.NO_AGENT),
     ("Command not found", Means.NOT_STARTED),  # 5.0
     ("Command not executable", Means.NOT_STARTED),  # 5.0
     (
@@ -68,6 +68,7 @@ SENTENCES = [
     ('Get "https://10.0.0.5:8443/1.0": dial tcp 10.0.0.5:8443: connect: no route to host', Means.UNREACHED),
     ("This client hasn't been configured to use a remote server yet.", Means.UNREACHED),
     ("not authorized", Means.UNREACHED),
+    ("Missing event connection with target cluster member", Means.UNREACHED),  # 5.0
     ("websocket: close 1006 (abnormal closure): unexpected EOF", Means.LOST),  # 5.0
     ('Get "http://unix.socket/1.0": read unix @->/d/unix.socket: read: connection reset by peer', Means.LOST),
     ("unexpected end of JSON input", Means.LOST),  # 5.0

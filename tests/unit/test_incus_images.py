@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from vmharness.provider import MachineState
@@ -83,6 +85,21 @@ def test_machine_has_what_the_engine_says() -> None:
     ],
 )
 def test_each_status_has_its_meaning(status: str, state: MachineState) -> None:
-    entry = {"name": "a", "status": status, "created_at": "0001-01-01T00:00:00Z", "config": None}
+    entry: dict[str, Any] = {
+        "name": "a",
+        "status": status,
+        "created_at": "0001-01-01T00:00:00Z",
+        "config": {},
+    }
 
     assert to_machine(entry).state is state
+
+
+def test_nothing_is_known_of_a_machine_on_a_member_that_is_down() -> None:
+    """As an LXD 5.0 cluster lists it. With empty labels it would be a stranger's, and left for ever."""
+    entry = {"name": "a", "status": "Error", "created_at": "0001-01-01T00:00:00Z", "config": None}
+
+    info = to_machine(entry)
+
+    assert (info.name, info.state) == ("a", MachineState.OTHER)
+    assert (info.labels, info.created_at) == (None, None)

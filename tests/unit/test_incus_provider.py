@@ -118,7 +118,6 @@ class FakeLXC(CommandLine):
         return CommandResult(status=0, stdout=stdout, stderr="")
 
     def runs(self, verb: str) -> list[list[str]]:
-        """Return the arguments of that subcommand's runs."""
         return [args for args in self.ran if verb in (args[0], args[2:3] and args[2])]
 
 
@@ -240,7 +239,6 @@ def test_taken_name_leaves_the_other_machine_alone(provider: Incus, lxc: FakeLXC
 
 
 def test_create_waits_for_another_one_that_is_under_way(provider: Incus, lxc: FakeLXC) -> None:
-    """Its record isn't there yet, or the engine makes one machine at a time."""
     lxc.faults["launch"] = [CREATING, CREATING]
 
     assert provider.create(spec(), timeout=9).name == "vm-1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,17 @@ def ended(status: int = 0, stdout: str = "", stderr: str = "") -> CommandResult:
     return CommandResult(status=status, stdout=stdout, stderr=stderr)
 
 
+def machine(status: str) -> CommandResult:
+    """Make the engine's answer about the machine."""
+    entry: dict[str, Any] = {
+        "name": "vm-1",
+        "status": status,
+        "created_at": "2026-11-22T21:05:28Z",
+        "config": {},
+    }
+    return ended(stdout=json.dumps(entry))
+
+
 class Recorder(CommandLine):
     """Remembers what it ran; a function says how each command in the machine ends."""
 
@@ -33,10 +45,13 @@ class Recorder(CommandLine):
         super().__init__("lxc", backend=backend)
         self.ran: list[tuple[list[str], float, bytes | None]] = []
         self.result = result
+        self.machine = machine("Running")
 
     def run(self, args: Sequence[str], *, timeout: float, input: bytes | None = None) -> CommandResult:
         self.ran.append(([*args], timeout, input))
         argv = args[args.index("--") + 1 :] if "--" in args else args
+        if argv[0].startswith("local:/1.0/instances/"):
+            return self.machine
         return ended(stdout=USERS) if argv == ["cat", "/etc/passwd"] else self.result(argv)
 
 
@@ -113,21 +128,31 @@ def test_user_that_the_machine_lacks_is_told(user: str) -> None:
         exec_flags(user, USERS)
 
 
+ABSENT = ended(1, stderr="Error: Instance not found")
+DOWN = ended(1, stderr='Error: Get "http://s/1.0": dial unix /s: connect: connection refused')
+OFFLINE = ended(1, stderr="Error: Missing event connection with target cluster member")
+
+
 @pytest.mark.parametrize(
-    ("status", "stderr", "kind"),
+    ("status", "stderr", "there", "kind"),
     [
-        (1, "Error: Instance not found\n", ProviderError),
-        (1, "Error: Instance is not running\n", ProviderError),
-        (1, "Error: VM agent isn't currently running\n", ProviderError),
-        (127, "Error: Command not found\n", ProviderError),
-        (126, "Error: Command not executable\n", ProviderError),
-        (1, "some output\nError: websocket: close 1006 (abnormal closure): unexpected EOF\n", ProviderError),
-        (1, 'Error: Get "http://s/1.0": dial unix /s: connect: connection refused\n', EngineUnavailable),
-        (-9, "", ProviderError),
+        (1, "Error: Instance not found\n", ABSENT, ProviderError),
+        (1, "Error: Instance is not running\n", machine("Stopped"), ProviderError),
+        (1, "Error: VM agent isn't currently running\n", machine("Running"), ProviderError),
+        (1, "Error: a sentence of next year's\n", machine("Stopped"), ProviderError),
+        (1, DOWN.stderr, DOWN, EngineUnavailable),
+        (1, OFFLINE.stderr, OFFLINE, EngineUnavailable),
+        (127, "Error: Command not found\n", machine("Running"), ProviderError),
+        (126, "Error: Command not executable\n", machine("Running"), ProviderError),
+        (1, "output\nError: websocket: close 1006 (abnormal closure)\n", machine("Running"), ProviderError),
+        (-9, "", machine("Running"), ProviderError),
     ],
-)  # fmt: skip
-def test_failure_of_the_engine_is_an_error(status: int, stderr: str, kind: type[ProviderError]) -> None:
-    provider, _ = provider_of(lambda argv: ended(status, stderr=stderr))
+)
+def test_failure_of_the_engine_is_an_error(
+    status: int, stderr: str, there: CommandResult, kind: type[ProviderError]
+) -> None:
+    provider, command = provider_of(lambda argv: ended(status, stderr=stderr))
+    command.machine = there
 
     with pytest.raises(kind) as caught:
         provider.run("vm-1", ["true"], timeout=9)
@@ -138,15 +163,17 @@ def test_failure_of_the_engine_is_an_error(status: int, stderr: str, kind: type[
 @pytest.mark.parametrize(
     ("status", "stderr"),
     [
+        (1, "Error: Instance not found\n"),
         (1, "Error: unexpected EOF\n"),
-        (1, "Error: no such file\n"),
+        (1, "sh: nosuch: not found\n"),
         (127, "sh: nosuch: not found\n"),
+        (127, "Error: no such plugin\n"),
         (2, "Error: Instance not found\n"),
-        (1, "Error: Instance not found\nmore\n"),
         (137, ""),
     ],
 )
 def test_failure_of_the_command_is_its_own(status: int, stderr: str) -> None:
+    """Whatever it says: the machine runs, so it was the command that said it."""
     provider, _ = provider_of(lambda argv: ended(status, stderr=stderr))
 
     assert provider.run("vm-1", ["true"], timeout=9) == ended(status, stderr=stderr)
