@@ -190,10 +190,16 @@ class Books:
         ):
             for outcome in outcomes:
                 self.move(outcome.record, outcome.state, error=outcome.error, ledger=book)
-                with self._counting:
-                    self.tally.swept += outcome.deleted and claimed
-                    self.tally.deleted += outcome.deleted and not claimed
+                self._count(outcome, claimed=claimed)
         return [book.records.get(record.id, record) for record in now]
+
+    def _count(self, outcome: Outcome, *, claimed: bool) -> None:
+        late = outcome.record.state in (State.WANTED, State.MAYBE) and not outcome.record.tracked
+        with self._counting:
+            self.tally.swept += outcome.deleted and claimed
+            self.tally.deleted += outcome.deleted and not claimed
+            # Its create never told us that it was made, but there it was.
+            self.tally.created += outcome.deleted and not claimed and late
 
     def _delete_group(self, records: Sequence[Record], timeout: float, *, claimed: bool) -> Sequence[Outcome]:
         """Delete machines of one endpoint; errors become states."""

@@ -226,7 +226,7 @@ def test_the_sessions_end_waits_for_a_late_machine(
     session.close()
 
     assert names(engine) == []
-    assert session.tally.deleted == 1
+    assert (session.tally.created, session.tally.deleted) == (1, 1)
     assert not list(session.ledgers.paths())
 
 

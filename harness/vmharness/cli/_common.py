@@ -42,7 +42,7 @@ BackendOption = Annotated[
         help="Backend to use (default: the configured one, or the first whose engine answers).",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for programs.")]
 
 # Piped output has no width of its own: wide enough that no row is ever broken.
 _PIPED_WIDTH: Final = 240

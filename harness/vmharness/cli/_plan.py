@@ -102,11 +102,13 @@ class Plan:
         left: What it leaves, of all that it looked at.
         entries: Which records of each dead owner's ledger it settles, by their ids: those of machines
             that it deletes, and those of machines that are gone already.
+        asked: The engine that was asked for machines that no ledger names; "" = none was.
     """
 
     doomed: list[Doomed] = field(default_factory=list[Doomed])
     left: list[Left] = field(default_factory=list[Left])
     entries: dict[Path, tuple[str, ...]] = field(default_factory=dict[Path, tuple[str, ...]])
+    asked: str = ""
 
 
 def make_plan(session: Session, wanted: Wanted) -> Plan:
@@ -167,6 +169,7 @@ def _plan_engine(session: Session, wanted: Wanted, plan: Plan) -> None:
     """Plan what no ledger names: by prefix, and by an expiry that has passed."""
     backend = session.backend(wanted.backend)
     provider = session.provider(backend)
+    plan.asked = f"{backend} at {provider.endpoint}"
     machines = provider.list()
     owners = Owners(session.ledgers, session.id)
     known = {item.record.name for item in plan.doomed if item.record.endpoint == provider.endpoint}

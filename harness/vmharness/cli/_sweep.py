@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vmharness.cli._common import (
-    BackendOption,
     JsonOption,
     age,
     console,
@@ -25,7 +24,7 @@ from vmharness.errors import SettingsError
 
 if TYPE_CHECKING:
     from vmharness._session import Session
-    from vmharness.cli._plan import Doomed, Wanted
+    from vmharness.cli._plan import Doomed, Plan, Wanted
     from vmharness.cli._sweeping import Swept
 
 __all__ = ["sweep"]
@@ -34,7 +33,8 @@ __all__ = ["sweep"]
 def sweep(
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be deleted, and why; delete nothing.")
+        bool,
+        typer.Option("--dry-run", metavar="", help="Show what would be deleted, and why; delete nothing."),
     ] = False,
     prefix: Annotated[
         list[str] | None,
@@ -46,7 +46,9 @@ def sweep(
     expired: Annotated[
         bool,
         typer.Option(
-            "--expired", help="Also machines of runs whose ledger isn't on this host, past their expiry."
+            "--expired",
+            metavar="",
+            help="Also machines of runs whose ledger isn't on this host, past their expiry.",
         ),
     ] = False,
     older_than: Annotated[
@@ -55,8 +57,16 @@ def sweep(
             metavar="T", show_default=False, help="Only machines created longer ago than T: 30m, 12h, 1d."
         ),
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
-    backend: BackendOption = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Delete without asking.")] = False,
+    backend: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            show_default=False,
+            help="Only machines of this backend (default: dead runs' of any; others of the configured one, "
+            "or of the first whose engine answers).",
+        ),
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Delete orphans: machines whose test run is dead.
@@ -79,7 +89,7 @@ def sweep(
         with console(stderr=True).status("looking for orphans"):
             plan = make_plan(session, wanted)
         swept = Swept(left=[*plan.left])
-        _show_plan(plan.doomed, dry_run=dry_run, stderr=json)
+        _show_plan(plan, dry_run=dry_run, stderr=json)
         agreed = not dry_run and (yes or bool(plan.doomed and _ask(len(plan.doomed))))
         try:
             if agreed:
@@ -140,15 +150,18 @@ def _progress() -> Generator[Callable[[str], None]]:
         yield status.update
 
 
-def _show_plan(doomed: Sequence[Doomed], *, dry_run: bool, stderr: bool) -> None:
-    if not doomed:
+def _show_plan(plan: Plan, *, dry_run: bool, stderr: bool) -> None:
+    if plan.asked:
+        say(f"Asked for what no ledger names: {plan.asked}", style="dim", stderr=stderr)
+    if not plan.doomed:
         say("No orphans to delete.", stderr=stderr)
         return
     rows = table("NAME", "BACKEND", "STATE", "AGE", "WHY")
-    for item in doomed:
+    for item in plan.doomed:
         info, record = item.info, item.record
         rows.add_row(record.name, record.backend, info.state, age(info.created_at), item.why)
-    say(f"{'Would delete' if dry_run else 'To delete'}: {count(len(doomed))}", style="bold", stderr=stderr)
+    heading = f"{'Would delete' if dry_run else 'To delete'}: {count(len(plan.doomed))}"
+    say(heading, style="bold", stderr=stderr)
     console(stderr=stderr).print(rows)
 
 
