@@ -98,7 +98,12 @@ class MemoryStore(Store):
         found = cls._living.get(endpoint)
         kind, _, rest = endpoint.partition(":")
         pid = rest.partition(":")[0]
-        if found is None and kind == "memory" and pid.isdigit() and (int(pid) == os.getpid() or not _running(int(pid))):
+        if (
+            found is None
+            and kind == "memory"
+            and pid.isdigit()
+            and (int(pid) == os.getpid() or not _running(int(pid)))
+        ):
             found = cls(endpoint)
         return found
 

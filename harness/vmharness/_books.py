@@ -10,7 +10,7 @@ import shlex
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from vmharness._cleanup import Cleanup, Outcome, Verdict, undone
 from vmharness._clock import Clock, pauses
@@ -159,7 +159,7 @@ class Books:
             self._changed(before, now)
         return now
 
-    def new(self, name: str, backend: str, *, deadline: float, **fields: object) -> Record:
+    def new(self, name: str, backend: str, *, deadline: float, **fields: Any) -> Record:
         """Make a WANTED record of a machine on the backend's endpoint; nothing is written."""
         now = self._clock.time()
         provider = self._providers.get(backend)
@@ -175,7 +175,7 @@ class Books:
             wanted_at=now,
             at=now,
         )
-        return replace(plain, **fields)  # type: ignore[arg-type]
+        return replace(plain, **fields)
 
     def delete(
         self, records: Sequence[Record], *, timeout: float | None = None, ledger: Ledger | None = None

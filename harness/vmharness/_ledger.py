@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from vmharness._locks import SUFFIX, is_free, is_linked, ledger_paths, lock
 from vmharness._model import Record, State
@@ -151,9 +151,7 @@ def _parse(content: bytes) -> tuple[Mapping[str, Any], dict[str, Record], list[s
         damage.append("it has no header")
     for number, line in enumerate(lines, start=1):
         try:
-            value = json.loads(line)
-            if not isinstance(value, dict):
-                raise TypeError("no object")
+            value = _object(line)
             if number == 1:
                 header = _header(value)
             else:
@@ -164,6 +162,13 @@ def _parse(content: bytes) -> tuple[Mapping[str, Any], dict[str, Record], list[s
             if number == 1:
                 break  # what an unknown version's lines mean is unknown as well
     return header, records, damage
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    value = json.loads(line)
+    if not isinstance(value, dict):
+        raise TypeError("no object")
+    return cast("dict[str, Any]", value)
 
 
 def _header(value: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from vmharness._naming import check_prefix, check_sweep_prefix
 from vmharness.errors import SettingsError
@@ -250,9 +250,9 @@ def pyproject(path: Path | None) -> Source:
 
     def get(name: str) -> str | Sequence[str] | None:
         value = table.get(name)
-        if value is None:
-            return None
-        return [str(part) for part in value] if isinstance(value, list) else str(value)
+        if isinstance(value, list):
+            return [str(part) for part in cast("list[object]", value)]
+        return None if value is None else str(value)
 
     return Source(lambda name: f"[tool.vmharness] {name} in {path}", get)
 

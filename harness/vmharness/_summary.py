@@ -42,7 +42,9 @@ class Part:
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Part:
         """Return what `to_plain` was made of."""
-        return cls(**{**plain, "left": [Left(**left) for left in plain["left"]]})
+        part = cls(**plain)
+        part.left = [Left(**left) for left in plain["left"]]
+        return part
 
 
 def part_of(session: Session) -> Part:

@@ -97,7 +97,7 @@ class CommandLine:
             if process.returncode is None:
                 _end_group(process)
         result = CommandResult(
-            status=process.returncode,
+            status=process.wait(),
             stdout=out.decode("utf-8", "replace"),
             stderr=err.decode("utf-8", "replace"),
         )

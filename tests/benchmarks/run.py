@@ -64,7 +64,11 @@ class Used:
 
 def run_pytest(folder: Path, *args: str) -> Used:
     """Run pytest on a folder, as a user without settings of vmharness would."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("VMHARNESS_")}
+    unset = ("VMHARNESS_", "PYTHONDONTWRITEBYTECODE")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
+    environ["PYTHONPYCACHEPREFIX"] = str(
+        folder.parent / "byte-code"
+    )  # also where the sources can't be written
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args]
     began = time.perf_counter()
     process = subprocess.Popen(argv, cwd=folder, env=environ, stdout=subprocess.DEVNULL)

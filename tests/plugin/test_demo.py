@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from vmharness import Spec
 from vmharness_fake import Fault, Faults, FolderFakeProvider, FolderStore
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -124,30 +125,60 @@ def test_demo_tells_what_it_does_and_shows_the_suite(
     assert out.index("Act 1 of 3") < out.index("Act 2 of 3") < out.index("Act 3 of 3")
 
 
-def test_demo_fails_if_the_engine_has_a_machine_left(start: Start, temporary: Path) -> None:
+@pytest.fixture
+def prefix(temporary: Path) -> Callable[[], str]:
+    """Return how the names of the demo's machines begin, once it has written that down."""
+
+    def prefix() -> str:
+        (settings,) = wait_for(lambda: [*temporary.glob("*/suite/pyproject.toml")])
+        return str(wait_for(lambda: re.search(r'^prefix = "(.*)"$', settings.read_text(), re.MULTILINE))[1])
+
+    return prefix
+
+
+def test_demo_fails_if_a_machine_cannot_be_deleted(
+    start: Start, temporary: Path, prefix: Callable[[], str]
+) -> None:
     process = start("--json")
-    settings = wait_for(lambda: [*temporary.glob("*/suite/pyproject.toml")])[0]
-    prefix = wait_for(lambda: re.search(r'^prefix = "(.*)"$', settings.read_text(), re.MULTILINE))[1]
-    store = FolderStore(settings.parents[1] / "engine")
-    store.set_faults(Faults((Fault("delete", "fails", name=f"{prefix}-is-killed"),)))
+    begins = f"{prefix()}-is-killed"
+    (folder,) = temporary.glob("*/engine")
+    store = FolderStore(folder)
+    store.set_faults(Faults((Fault("delete", "fails", name=begins),)))
     out, err = process.communicate(timeout=2 * PATIENCE_S)
 
     said = json.loads(out)
     (left,) = said["left"]
     assert (process.returncode, said["left_behind"]) == (1, 1)
-    assert left.startswith(f"{prefix}-is-killed-")
-    assert f"-m vmharness_fake delete --dir {store.path} -- {left}\n" in err
-    assert f"VMHARNESS_STATE_DIR={store.path.parent / 'state'} vmharness sweep --backend fake\n" in err
-    assert store.path.is_dir()
+    assert left.startswith(begins)
+    assert f"-m vmharness_fake delete --dir {folder} -- {left}\n" in err
+    assert f"VMHARNESS_STATE_DIR={folder.parent / 'state'} vmharness sweep --backend fake\n" in err
+    assert folder.is_dir()
+
+
+def test_demo_believes_the_engine_alone(start: Start, temporary: Path, prefix: Callable[[], str]) -> None:
+    process = start("--json")
+    name = f"{prefix()}-planted"
+    wait_for(lambda: any("-is-killed-" in name for name in machines(temporary)))
+    (folder,) = temporary.glob("*/engine")
+    FolderFakeProvider(FolderStore(folder)).create(Spec(name=name), timeout=5)
+    out, _ = process.communicate(timeout=PATIENCE_S)
+
+    said = json.loads(out)
+    assert process.returncode == 1
+    assert (said["left_behind"], said["left"], said["problems"]) == (1, [name], [])
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("moment", ["passes", "is-killed"])
+@pytest.mark.parametrize("moment", ["creating", "killed"])
 def test_demo_that_is_interrupted_cleans_up(
     start: Start, temporary: Path, number: signal.Signals, status: int, moment: str
 ) -> None:
     process = start()
-    wait_for(lambda: any(f"-{moment}-" in name for name in machines(temporary)))
+    if moment == "creating":
+        wait_for(lambda: any("-passes-" in name for name in machines(temporary)))
+    else:  # the next run has begun, and hasn't come to sweeping
+        assert process.stdout is not None
+        assert any(line.startswith("Killed while") for line in process.stdout)
     process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE_S)
 

@@ -14,7 +14,6 @@ from vmharness._providers import Providers
 from vmharness.testing._fake_clock import FakeClock
 from vmharness_fake import FakeProvider, MemoryStore
 
-
 PLUGINS = ("sweep", "tracking", "teardown")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -90,8 +91,8 @@ def make(engine: UnlabelledFakeProvider, clock: FakeClock, name: str = "vmh-x", 
     now = clock.time()
     token = f"token of {name}"
     engine.create(Spec(name=name, labels={LABEL_TOKEN: token}), timeout=10)
-    values: dict[str, object] = {"id": name, "token": token, "wanted_at": now, "deadline": now + 10, **fields}
-    return replace(RECORD, name=name, **values)  # type: ignore[arg-type]
+    values: dict[str, Any] = {"id": name, "token": token, "wanted_at": now, "deadline": now + 10, **fields}
+    return replace(RECORD, name=name, **values)
 
 
 def verbs(store: MemoryStore) -> Sequence[str]:

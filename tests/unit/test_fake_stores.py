@@ -3,9 +3,9 @@ from __future__ import annotations
 import gc
 import json
 import os
+import stat
 import subprocess
 import sys
-import stat
 import threading
 from pathlib import Path
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from vmharness import Lifecycle, MachineInfo, Record, Session, Settings, Spec, State
+from vmharness import Lifecycle, MachineInfo, Provider, Record, Session, Settings, Spec, State
 from vmharness._ledger import FileLedger, FileLedgers
 from vmharness._locks import is_abandoned
 from vmharness._protected import Protected, ProtectedList
@@ -327,9 +327,13 @@ def test_an_exception_in_the_block_is_not_replaced(make_session: MakeSession, st
     session = make_session()
     store.set_faults(Faults((Fault("delete", "fails"),)))
 
-    with pytest.raises(ZeroDivisionError), session.scope("t"):
-        session.create(scope="t")
-        raise ZeroDivisionError
+    def block() -> None:
+        with session.scope("t"):
+            session.create(scope="t")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        block()
 
     assert any("delete it with" in line for line in session.tally.reports)
     store.set_faults(Faults())
@@ -579,6 +583,11 @@ def no_answer(spec: Spec) -> None:
     raise CreateTimeout("no answer", machine=spec.name)
 
 
+def always(provider: Provider) -> Callable[[str, str | None], Provider]:
+    """Open the same provider whatever is asked for."""
+    return lambda backend, endpoint: provider
+
+
 def die(session: Session) -> None:
     """Let a session's process die: the kernel drops its lock, and nothing else happens."""
     ledger = session.ledger
@@ -632,7 +641,7 @@ class TestSweep:
     ) -> None:
         silent = Watching(store, clock=clock.time, sleep=clock.sleep)
         silent.seen = no_answer
-        dead = make_session(id="dead", connect=lambda backend, endpoint: silent)
+        dead = make_session(id="dead", connect=always(silent))
         with pytest.raises(CreateTimeout):
             dead.create(name="web", timeout=5)
         die(dead)
@@ -669,7 +678,7 @@ class TestSweep:
         other = FakeProvider(MemoryStore(), clock=clock.time, sleep=clock.sleep)
         other.create(Spec(name="web"), timeout=1)
 
-        session = make_session(connect=lambda backend, endpoint: other)
+        session = make_session(connect=always(other))
         session.close()
 
         assert (names(engine), names(other)) == (["web"], ["web"])

@@ -106,7 +106,7 @@ def test_unknown_keys_of_pyproject_are_told(tmp_path: Path) -> None:
     file = tmp_path / "pyproject.toml"
     file.write_text('[tool.vmharness]\nbakend = "b"\n')
 
-    with pytest.raises(SettingsError, match="'bakend'.*known are backend"):
+    with pytest.raises(SettingsError, match=r"'bakend'.*known are backend"):
         pyproject(file)
 
 

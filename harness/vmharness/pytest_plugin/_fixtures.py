@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -64,7 +64,7 @@ class VMFactory(Protocol):
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
+def _plainly() -> Generator[None]:
     """Show a fixture's failure as its message: how we came to it tells the user nothing.
 
     But of a plugin that is broken its author needs all there is.

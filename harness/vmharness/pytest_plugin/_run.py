@@ -82,7 +82,7 @@ class Run:
         return str(getattr(manager, "testrunuid", ""))
 
     def _say(self, text: str) -> None:
-        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        terminal: Any = self._config.pluginmanager.getplugin("terminalreporter")
         if self._live and terminal is not None:
             terminal.ensure_newline()
             terminal.write_line(f"vmharness: {text}")
