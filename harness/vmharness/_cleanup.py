@@ -22,6 +22,9 @@ __all__ = ["TOMBSTONE_S", "Cleanup", "Outcome", "Proof", "Verdict", "expired", "
 TOMBSTONE_S: Final = 24 * 3600.0
 # Engines without labels: how far their clock may lie behind ours, in seconds, for names that we made.
 _CLOCK_SLACK_S: Final = 1.0
+# How long a listing that fails is repeated before nothing is deleted, in seconds: somebody waits for a run to
+# begin or to end, and the machines stay on the books.
+_LOOK_S: Final = 5.0
 # How often a delete that failed for good is tried again all the same.
 _LAST_TRIES: Final = 3
 
@@ -151,7 +154,8 @@ class Cleanup:
         unproven = [record for record in records if record.id not in known]
         outcomes: dict[str, Outcome] = {}
         doomed = list(known.values())
-        for verdict in self._judge_all(unproven, deadline, protected, claimed=claimed):
+        look_until = min(deadline, self._clock.monotonic() + _LOOK_S)
+        for verdict in self._judge_all(unproven, look_until, protected, claimed=claimed):
             if verdict.outcome is None:
                 doomed.append(verdict.record)
             else:

@@ -60,7 +60,7 @@ class FileLedger:
         self.path: Final = path
         self.records: dict[str, Record] = {}
         self.damage: list[str] = []
-        self.session_id = ""
+        self.session_id: str = ""
         self._descriptor: int | None = descriptor
         self._writing = threading.Lock()
         self._read(content)

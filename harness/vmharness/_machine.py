@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from vmharness._model import CommandResult, MachineInfo, Record
 from vmharness.errors import NotSupported
@@ -30,10 +31,10 @@ class Machine:
         user: str = "",
         delete: Callable[[Record], None],
     ) -> None:
-        self.name = info.name
-        self.image = info.image or record.image
-        self.backend = record.backend
-        self.record = record
+        self.name: Final[str] = info.name
+        self.image: Final[str] = info.image or record.image
+        self.backend: Final[str] = record.backend
+        self.record: Final[Record] = record
         self._address = info.address
         self._provider = provider
         self._user = user

@@ -84,7 +84,17 @@ class TestOutcome:
         assert sh("kill -KILL $$").status == -signal.SIGKILL
 
     def test_without_input_it_is_empty_and_not_ours(self) -> None:
-        assert sh("cat").stdout == ""
+        program = """if True:
+            import json, sys
+            sys.path[:0] = json.loads(sys.argv[1])
+            from vmharness.command import CommandLine
+            print(repr(CommandLine("cat", backend="test").run([], timeout=60).stdout))
+        """
+        argv = [sys.executable, "-c", program, json.dumps(sys.path)]
+
+        done = subprocess.run(argv, input="ours", capture_output=True, text=True, timeout=60, check=True)
+
+        assert done.stdout == "''\n"
 
     def test_input_arrives_whole(self) -> None:
         blob = "äöü\n" * 100_000

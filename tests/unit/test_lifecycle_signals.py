@@ -214,6 +214,23 @@ def test_who_took_a_signal_over_in_between_keeps_it() -> None:
     assert (status, said) == (0, ["True True"])
 
 
+def test_a_signal_is_sent_again_once() -> None:
+    status, said = run(
+        """
+        signals.install()
+        try:
+            strike()
+        except Terminated:
+            print("orderly")
+        signal.signal(signal.SIGTERM, lambda number, frame: print("again"))
+        signals.restore()
+        signals.restore()
+        """
+    )
+
+    assert (status, said) == (0, ["orderly", "again"])
+
+
 def test_two_may_be_nested_as_sessions_are() -> None:
     status, said = run(
         """

@@ -155,6 +155,7 @@ def test_threads_share_the_choice(unconfigured: Providers, engines: Engines) -> 
 
 
 def test_a_provider_is_used_in_a_block_by_name_and_by_endpoint(configured: Providers) -> None:
+    by_endpoint = configured.get("fake", "memory:default of fake")
     own = configured.get()
     faulty = FaultyProvider(own, "delete", "fails")
 
@@ -164,7 +165,7 @@ def test_a_provider_is_used_in_a_block_by_name_and_by_endpoint(configured: Provi
         assert configured.get("docker") is not faulty
 
     assert configured.get() is own
-    assert configured.get("fake", own.endpoint) is own
+    assert configured.get("fake", own.endpoint) is by_endpoint
 
 
 def fail_beside(providers: Providers, used: Provider) -> None:

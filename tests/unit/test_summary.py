@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from vmharness import Session, Settings, Spec, State
+from vmharness._ledger import FileLedger
 from vmharness._protected import Protected, ProtectedList
 from vmharness._settings import SweepMode
 from vmharness._summary import Left, Part, lines, part_of
@@ -147,7 +148,19 @@ class TestPartOf:
         assert session.ledger.records[machine.record.id].state is State.KEPT
         session.close()
 
-    def test_what_was_swept_and_said_is_in_it(
+    def test_what_a_dead_session_left_is_counted_as_swept(self, make_session: MakeSession) -> None:
+        dead = make_session(id="dead")
+        dead.create()
+        assert isinstance(dead.ledger, FileLedger)
+        dead.ledger.abandon()
+
+        session = make_session()
+
+        part = part_of(session)
+        assert (part.created, part.deleted, part.swept) == (0, 0, 1)
+        session.close()
+
+    def test_what_was_deleted_by_prefix_and_said_is_in_it(
         self, make_session: MakeSession, engine: FakeProvider, clock: FakeClock
     ) -> None:
         engine.create(Spec(name="ci-x"), timeout=1)
