@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
@@ -24,7 +25,7 @@ from vmharness.errors import (
 from vmharness.hooks import Session as SessionProtocol
 from vmharness.provider import LABEL_EXPIRES, LABEL_HOST, LABEL_SESSION, LABEL_TEST, LABEL_TOKEN
 from vmharness.testing._fake_clock import FakeClock
-from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore, UnlabelledFakeProvider
+from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore, UnlabelledFakeProvider, wait_for
 
 MakeSession = Callable[..., Session]
 
@@ -856,3 +857,22 @@ def test_a_state_that_cannot_be_written_is_reported_and_costs_no_machine(
     assert names(engine) == []
     assert "no space left" in session.tally.reports
     assert not list(ledgers.paths())
+
+
+def test_a_scopes_machines_are_deleted_at_once(make_session: MakeSession, store: MemoryStore) -> None:
+    engine = FakeProvider(store)
+    session = make_session(providers=[engine])
+    for _ in range(3):
+        session.create(scope="t")
+    store.hold("delete:before")
+    ending = threading.Thread(target=session.end_scope, args=("t",))
+
+    ending.start()
+    try:
+        wait_for(store, "delete", "waits", count=3)
+    finally:
+        store.release("delete:before")
+        ending.join()
+
+    assert names(engine) == []
+    session.close()
