@@ -123,6 +123,11 @@ class Books:
     def made(self, record: Record, *, made_up: bool) -> Record:
         """Note that the create returned, and whether we made the name up ourselves."""
         record = self.move(record, State.RUNNING)
+        for other in self.unfinished():
+            same = (other.name, other.endpoint) == (record.name, record.endpoint)
+            if same and other.state is State.MAYBE and not other.tracked:
+                # The engine gives a name to one machine only: what was asked for earlier never came.
+                self.move(other, State.GONE, error="a later machine of ours has its name")
         with self._counting:
             self.tally.created += 1
             if made_up:
@@ -185,9 +190,7 @@ class Books:
         claimed = book is not self._ledger
         now = [book.records.get(record.id, record) for record in records]
         limit = _DELETE_S if timeout is None else timeout
-        for outcomes in run_parallel(
-            lambda group: self._delete_group(group, limit, claimed=claimed), _groups(now)
-        ):
+        for outcomes in run_parallel(lambda group: self._delete_group(group, limit, book), _groups(now)):
             for outcome in outcomes:
                 self.move(outcome.record, outcome.state, error=outcome.error, ledger=book)
                 self._count(outcome, claimed=claimed)
@@ -201,14 +204,42 @@ class Books:
             # Its create never told us that it was made, but there it was.
             self.tally.created += outcome.deleted and not claimed and late
 
-    def _delete_group(self, records: Sequence[Record], timeout: float, *, claimed: bool) -> Sequence[Outcome]:
+    def _delete_group(self, records: Sequence[Record], timeout: float, book: Ledger) -> Sequence[Outcome]:
         """Delete machines of one endpoint; errors become states."""
         try:
             cleanup, protected = self._cleanup(records[0])
         except VMHarnessError as exc:
             return [Outcome(record, undone(record), str(exc)) for record in records]
-        fresh = frozenset[str]() if claimed else frozenset(self._fresh)
-        return cleanup.delete(records, timeout=timeout, claimed=claimed, fresh=fresh, protected=protected)
+        taken = self._taken(records, book)
+        ours = [record for record in records if record.id not in taken]
+        fresh = frozenset() if book is not self._ledger else frozenset(self._fresh)
+        claimed = book is not self._ledger
+        done = cleanup.delete(ours, timeout=timeout, claimed=claimed, fresh=fresh, protected=protected)
+        return [*done, *(_left_alone(record) for record in records if record.id in taken)]
+
+    def _taken(self, records: Sequence[Record], book: Ledger | None) -> frozenset[str]:
+        """Return the ids of records whose machine others may have: by name, for they have no token.
+
+        Others are living sessions, and machines that we made ourselves for another scope.
+        """
+        unsigned = [record for record in records if not record.token]
+        if not unsigned:
+            return frozenset()
+        ours = {record.id for record in records}
+        names = {r.name for r in self.unfinished() if r.id not in ours and r.state is State.RUNNING}
+        endpoint = records[0].endpoint
+        for path in self._ledgers.paths():
+            if path == self._ledger.path or (book and path == book.path) or not self._ledgers.living(path):
+                continue
+            contents = self._ledgers.read(path)
+            if contents.damage:
+                return frozenset(record.id for record in unsigned)
+            names |= {
+                record.name
+                for record in contents.records.values()
+                if record.endpoint == endpoint and record.state is not State.GONE
+            }
+        return frozenset(record.id for record in unsigned if record.name in names)
 
     def judge(self, records: Sequence[Record]) -> Sequence[Verdict]:
         """Say what `delete` would do with records of dead owners; no lock is needed, nothing is changed."""
@@ -225,7 +256,10 @@ class Books:
             cleanup, protected = self._cleanup(records[0])
         except VMHarnessError as exc:
             return [Verdict(record, None, Outcome(record, undone(record), str(exc))) for record in records]
-        return cleanup.judge(records, timeout=_JUDGE_S, protected=protected)
+        taken = self._taken(records, None)
+        left = [Verdict(record, None, _left_alone(record)) for record in records if record.id in taken]
+        ours = [record for record in records if record.id not in taken]
+        return [*cleanup.judge(ours, timeout=_JUDGE_S, protected=protected), *left]
 
     def _cleanup(self, record: Record) -> tuple[Cleanup, frozenset[str]]:
         """Return what deletes on the record's endpoint, and the names that it must not delete there.
@@ -300,4 +334,12 @@ def _groups(records: Sequence[Record]) -> Sequence[Sequence[Record]]:
 
 
 def _maybes(ledger: Ledger) -> Sequence[Record]:
-    return [record for record in list(ledger.records.values()) if record.state is State.MAYBE]
+    """Return the records of creates of ours whose outcome is unknown."""
+    records = list(ledger.records.values())
+    return [record for record in records if record.state is State.MAYBE and not record.tracked]
+
+
+def _left_alone(record: Record) -> Outcome:
+    return Outcome(
+        record, undone(record), "left alone: a living owner has a machine of that name on its books"
+    )

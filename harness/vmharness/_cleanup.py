@@ -6,6 +6,7 @@ listing proves nothing; what is in doubt is left alone and said.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -25,6 +26,8 @@ _CLOCK_SLACK_S: Final = 1.0
 # How long a listing that fails is repeated before nothing is deleted, in seconds: somebody waits for a run to
 # begin or to end, and the machines stay on the books.
 _LOOK_S: Final = 5.0
+# The same for each ledger of a dead session, of which there may be many.
+_CLAIMED_LOOK_S: Final = 1.0
 # How often a delete that failed for good is tried again all the same.
 _LAST_TRIES: Final = 3
 
@@ -87,12 +90,10 @@ def prove(record: Record, info: MachineInfo, *, claimed: bool) -> Proof:
         return Proof(ours=False, reason="it was there before, so it is a stranger's", surely_not=True)
     if info.created_at < record.wanted_at - slack:
         return Proof(ours=False, reason="it may have been there before: created too close to tell")
-    if claimed and info.created_at > record.deadline:
-        return Proof(
-            ours=False,
-            reason="it was created after our session's deadline, so it is a stranger's",
-            surely_not=True,
-        )
+    if info.created_at > record.deadline and (claimed or not record.tracked):
+        # Of a create of our own we know when it had to be over; of one that a test named, we guess.
+        reason = "it was created after the deadline of what we asked for"
+        return Proof(ours=False, reason=reason, surely_not=not record.tracked)
     return Proof(ours=True)
 
 
@@ -111,6 +112,14 @@ def expired(info: MachineInfo, now: float) -> bool:
     """Whether the machine carries a label of ours with an expiry that has passed."""
     expires = expiry(info)
     return expires is not None and expires < now
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a delete failed, and whether that may pass by itself."""
+
+    reason: str
+    passing: bool
 
 
 class Cleanup:
@@ -154,14 +163,16 @@ class Cleanup:
         unproven = [record for record in records if record.id not in known]
         outcomes: dict[str, Outcome] = {}
         doomed = list(known.values())
-        look_until = min(deadline, self._clock.monotonic() + _LOOK_S)
+        look_until = min(deadline, self._clock.monotonic() + (_CLAIMED_LOOK_S if claimed else _LOOK_S))
         for verdict in self._judge_all(unproven, look_until, protected, claimed=claimed):
             if verdict.outcome is None:
                 doomed.append(verdict.record)
             else:
                 outcomes[verdict.record.id] = verdict.outcome
         if doomed:
-            outcomes |= {outcome.record.id: outcome for outcome in self._delete_all(doomed, deadline)}
+            outcomes |= {
+                outcome.record.id: outcome for outcome in self._delete_all(doomed, deadline, claimed=claimed)
+            }
         return [outcomes[record.id] for record in records]
 
     def judge(
@@ -200,20 +211,25 @@ class Cleanup:
             return Outcome(record, self._absent(record))
         if record.name in protected:
             return Outcome(record, State.KEPT, "protected")
-        proof = prove(record, info, claimed=claimed)
-        if not proof.ours and info.created_resolution and isinstance(self._provider, Inspects):
-            try:
-                exact = self._provider.inspect(record.name)
-            except ProviderError as exc:
-                return Outcome(record, undone(record), f"cannot inspect it: {exc}")
-            if exact is None:
-                return Outcome(record, self._absent(record))
-            proof = prove(record, exact, claimed=claimed)
+        try:
+            proof = self._prove(record, info, claimed=claimed)
+        except ProviderError as exc:
+            return Outcome(record, undone(record), f"cannot inspect it: {exc}")
+        if proof is None:
+            return Outcome(record, self._absent(record))
         if proof.ours:
             return None
         # A sure stranger settles the record: the engine gives a name to one machine only.
         state = State.GONE if proof.surely_not else undone(record)
         return Outcome(record, state, f"left alone: {proof.reason}")
+
+    def _prove(self, record: Record, info: MachineInfo, *, claimed: bool) -> Proof | None:
+        """Judge by the listing, or if its times are too coarse by a closer look; None = it is absent."""
+        proof = prove(record, info, claimed=claimed)
+        if not proof.ours and info.created_resolution and isinstance(self._provider, Inspects):
+            exact = self._provider.inspect(record.name)
+            return None if exact is None else prove(record, exact, claimed=claimed)
+        return proof
 
     def _absent(self, record: Record) -> State:
         """What it means that a successful listing lacks the name."""
@@ -236,27 +252,34 @@ class Cleanup:
             self._clock.sleep(pause)
         raise AssertionError("pauses are without end")
 
-    def _delete_all(self, records: Sequence[Record], deadline: float) -> Iterator[Outcome]:
-        """Delete in parallel, verify by a listing, and repeat for what is still there until the deadline."""
+    def _delete_all(self, records: Sequence[Record], deadline: float, *, claimed: bool) -> Iterator[Outcome]:
+        """Delete in parallel and verify by a listing; what it still shows is proven anew, and tried again.
+
+        A name alone is never deleted twice: after a delete whose answer was lost, it may be a stranger's.
+        """
         left = list(records)
+        lasting: Counter[str] = Counter()
         for pause in pauses():
             names = sorted({record.name for record in left})
-            failed = dict(
-                zip(names, run_parallel(lambda n: self._delete_one(n, deadline), names), strict=True)
-            )
+            failures = run_parallel(lambda name: self._delete_one(name, deadline), names)
+            failed = dict(zip(names, failures, strict=True))
+            lasting.update(name for name, failure in failed.items() if failure and not failure.passing)
             there, error = self._listing(deadline)
             late = self._clock.monotonic() + pause > deadline
             again: list[Record] = []
             for record in left:
-                why = failed[record.name]
-                info = there.get(record.name) if there is not None else None
+                failure = failed[record.name]
+                why = failure.reason if failure else ""
                 if there is None:
                     yield Outcome(record, State.STUCK, why or f"deleted, but not verified: {error}")
-                elif info is None:
+                    continue
+                info = there.get(record.name)
+                outcome = self._judge(record, info, frozenset(), claimed=claimed) if info else None
+                if info is None:
                     yield Outcome(record, State.GONE, deleted=True)
-                elif prove(record, info, claimed=False).surely_not:
-                    yield Outcome(record, State.GONE, "a stranger has its name now", deleted=True)
-                elif late or why:
+                elif outcome is not None:
+                    yield outcome
+                elif late or lasting[record.name] >= _LAST_TRIES:
                     yield Outcome(record, State.STUCK, why or "the engine says deleted, and lists it still")
                 else:
                     again.append(record)
@@ -265,23 +288,20 @@ class Cleanup:
             left = again
             self._clock.sleep(pause)
 
-    def _delete_one(self, name: str, deadline: float) -> str:
-        """Delete one machine, waiting out what may pass; return why it failed, "" if it didn't."""
-        tries = 0
+    def _delete_one(self, name: str, deadline: float) -> Failure | None:
+        """Delete one machine, waiting out that the engine is busy; return how it failed, if it did."""
         for pause in pauses():
             try:
                 self._provider.delete(name, timeout=max(0.1, deadline - self._clock.monotonic()))
-            except (Busy, EngineUnavailable) as exc:
-                reason = str(exc)
+            except Busy as exc:
+                if self._clock.monotonic() + pause > deadline:
+                    return Failure(str(exc), passing=True)
             except ProviderError as exc:
-                reason = str(exc)
-                tries += not exc.retryable
+                return Failure(str(exc), passing=exc.retryable or isinstance(exc, EngineUnavailable))
             except Exception as exc:  # a backend's defect must not keep the other machines alive
-                return f"{type(exc).__name__}: {exc}"
+                return Failure(f"{type(exc).__name__}: {exc}", passing=False)
             else:
-                return ""
-            if tries >= _LAST_TRIES or self._clock.monotonic() + pause > deadline:
-                return reason
+                return None
             self._clock.sleep(pause)
         raise AssertionError("pauses are without end")
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 __all__ = [
     "LABEL_EXPIRES",
     "LABEL_HOST",
+    "LABEL_NAME",
     "LABEL_SESSION",
     "LABEL_TEST",
     "LABEL_TOKEN",
@@ -27,6 +28,7 @@ LABEL_SESSION = "vmharness.session"
 LABEL_HOST = "vmharness.host"
 LABEL_EXPIRES = "vmharness.expires"
 LABEL_TEST = "vmharness.test"
+LABEL_NAME = "vmharness.name"
 
 
 class Kind(StrEnum):

@@ -31,11 +31,15 @@ class Owners:
 
     def __init__(self, ledgers: FileLedgers, session_id: str = "") -> None:
         self._session_id = session_id
+        # Whether there is a ledger of a living owner that can't be read: then no machine is surely nobody's.
+        self.unreadable: bool = False
         self._by_token: dict[str, Owner] = {}
         self._by_name: dict[tuple[str, str], list[tuple[Record, Owner]]] = {}
         for record, owner in self._read(ledgers):
             if record.token:
-                self._by_token[record.token] = owner
+                # Whoever swept it by its label has it on its books too; the living one counts.
+                if self._by_token.get(record.token, Owner.DEAD) is Owner.DEAD:
+                    self._by_token[record.token] = owner
             else:
                 key = (record.endpoint, record.name)
                 self._by_name.setdefault(key, []).append((record, owner))
@@ -43,7 +47,8 @@ class Owners:
     def _read(self, ledgers: FileLedgers) -> Iterator[tuple[Record, Owner]]:
         for path in ledgers.paths():
             living = ledgers.living(path)
-            session_id, records, _ = ledgers.read(path)
+            session_id, records, damage = ledgers.read(path)
+            self.unreadable |= living and bool(damage)
             if session_id == self._session_id and session_id:
                 owner = Owner.THIS
             else:

@@ -54,8 +54,11 @@ def state_folder(environ: Mapping[str, str]) -> Path:
         return Path(explicit).absolute()
     import platformdirs
 
-    usual = Path(platformdirs.user_state_dir("vmharness", appauthor=False))
-    if _writable(usual):
+    try:
+        usual = Path(platformdirs.user_state_dir("vmharness", appauthor=False))
+    except RuntimeError:  # neither HOME nor an entry in the password database, as in some containers
+        usual = None
+    if usual is not None and _writable(usual):
         return usual
     runtime = environ.get("XDG_RUNTIME_DIR")
     if runtime and _writable(Path(runtime, "vmharness")):
@@ -75,7 +78,7 @@ def _writable(path: Path) -> bool:
 
 
 def make_private(folder: Path) -> None:
-    """Make the folder and its missing parents, readable by its owner only.
+    """Make the folder, readable by its owner only, and its missing parents, as usual.
 
     Raises:
         LedgerError: It can't be made, is not a folder, or is somebody else's; nothing is kept there then.

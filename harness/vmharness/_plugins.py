@@ -77,7 +77,7 @@ def choose_provider() -> tuple[str, Provider]:
     for _, name, provider in sorted(candidates, key=lambda candidate: candidate[:2]):
         try:
             provider.list()
-        except ProviderError as exc:
+        except Exception as exc:  # a defective backend breaks only what uses it
             reasons.append(f"{name}: {exc}")
         else:
             return name, provider
@@ -123,14 +123,17 @@ def _load(namespace: str, kind: str, names: Sequence[str]) -> Sequence[Any]:
     for name in names:
         if len({point.value for point in installed(namespace) if point.name == name}) > 1:
             raise PluginError(_duplicate(kind, namespace, name))
-    manager: NamedExtensionManager[Any] = NamedExtensionManager(
-        namespace,
-        list(names),
-        invoke_on_load=False,
-        name_order=True,
-        on_load_failure_callback=_raise,
-        on_missing_entrypoints_callback=missing,
-    )
+    try:
+        manager: NamedExtensionManager[Any] = NamedExtensionManager(
+            namespace,
+            list(names),
+            invoke_on_load=False,
+            name_order=True,
+            on_load_failure_callback=_raise,
+            on_missing_entrypoints_callback=missing,
+        )
+    except AssertionError as exc:  # stevedore hands it through without asking us
+        raise PluginError(f"cannot load {kind} {' or '.join(names)}: AssertionError: {exc}") from exc
     return [extension.plugin for extension in manager.extensions]
 
 

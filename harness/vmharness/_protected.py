@@ -8,7 +8,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from vmharness._places import make_private
 from vmharness.errors import LedgerError
@@ -22,6 +22,15 @@ class Protected(NamedTuple):
     backend: str
     endpoint: str
     name: str
+
+
+def _row(row: object) -> Protected:
+    if not isinstance(row, list):
+        raise TypeError(f"no row: {row!r}")
+    cells = cast("list[object]", row)
+    if len(cells) != len(Protected._fields) or not all(isinstance(cell, str) for cell in cells):
+        raise ValueError(f"no row of backend, endpoint and name: {row!r}")
+    return Protected(*map(str, cells))
 
 
 class ProtectedList:
@@ -42,7 +51,7 @@ class ProtectedList:
             LedgerError: The list can't be read; nothing may be deleted then, for any machine could be on it.
         """
         try:
-            return frozenset(Protected(*map(str, row)) for row in json.loads(self._path.read_bytes()))
+            return frozenset(_row(row) for row in json.loads(self._path.read_bytes()))
         except FileNotFoundError:
             return frozenset()
         except (OSError, ValueError, TypeError) as exc:

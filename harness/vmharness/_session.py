@@ -23,6 +23,7 @@ from vmharness._machine import Machine
 from vmharness._model import (
     LABEL_EXPIRES,
     LABEL_HOST,
+    LABEL_NAME,
     LABEL_SESSION,
     LABEL_TEST,
     LABEL_TOKEN,
@@ -114,7 +115,7 @@ class Session:
         Raises:
             KeyboardInterrupt: It was interrupted; the rest is in the ledger, for the next session's sweep.
         """
-        if self._drained or not self._books.held:
+        if not self._books.held or (self._drained and not self.unfinished()):
             return
         self._observe(lambda plugin: plugin.closing(self, interrupted), backwards=True)
         self.delete(self.unfinished())
@@ -349,6 +350,7 @@ class Session:
             LABEL_HOST: f"{host_id()}-{boot_id()}",
             LABEL_EXPIRES: str(int(record.wanted_at + _EXPIRY_S)),
             LABEL_TEST: record.scope[-longest:],
+            LABEL_NAME: record.name,
         }
 
     def _meet(self, provider: Provider, backend: str) -> None:
@@ -389,18 +391,23 @@ class Session:
         provider, backend = self.provider(backend), self.backend(backend)
         old = info.created_at is not None and info.created_at + info.created_resolution < self.began_at
         by_prefix = bool(prefix) and info.name.startswith(prefix) and old
-        by_label = expired(info, self._clock.time())
+        # A copy of a machine inherits its labels, but is somebody's own; it has another name.
+        by_label = expired(info, self._clock.time()) and (info.labels or {}).get(LABEL_NAME) == info.name
         if not by_prefix and not by_label:
             return None  # most machines: the ledgers needn't be read for them
-        owner = Owners(self.ledgers, self.id).of(info, endpoint=provider.endpoint)
+        owners = Owners(self.ledgers, self.id)
+        if owners.unreadable:
+            return None  # a living session's ledger that we can't read may name it
+        owner = owners.of(info, endpoint=provider.endpoint)
         if by_label and owner is Owner.UNKNOWN:
-            token, tracked = (info.labels or {})[LABEL_TOKEN], False
+            token = (info.labels or {})[LABEL_TOKEN]
         elif by_prefix and owner is Owner.STRANGER:
-            token, tracked = "", True
+            token = ""
         else:
             return None
         created_at = info.created_at or 0.0
-        record = self._books.new(info.name, backend, deadline=0.0, token=token, tracked=tracked)
+        record = self._books.new(info.name, backend, deadline=0.0, token=token, state=State.RUNNING)
+        # Exactly the machine that was seen: one that takes its name later isn't.
         return replace(record, wanted_at=created_at, deadline=created_at + info.created_resolution)
 
     def judge(self, records: Sequence[Record]) -> Sequence[Verdict]:
@@ -442,8 +449,8 @@ def open_session(
     session = Session(
         settings, ledgers=FileLedgers.usual(environ), plugins=load_lifecycle(settings.lifecycle)
     )
-    session.open()
     try:
+        session.open()
         yield session
     except BaseException:
         try:

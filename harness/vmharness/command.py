@@ -92,10 +92,12 @@ class CommandLine:
         try:
             out, err = process.communicate(input, timeout=timeout)
         except subprocess.TimeoutExpired as exc:
+            _end_group(process)
             raise TimeoutError(f"{shlex.join([self.program, *args])}: no end after {timeout:g} s") from exc
-        finally:
-            if process.returncode is None:
-                _end_group(process)
+        except BaseException:
+            # KeyboardInterrupt comes after a wait in which the leader may have ended; its group may not.
+            _end_group(process)
+            raise
         result = CommandResult(
             status=process.wait(),
             stdout=out.decode("utf-8", "replace"),
@@ -112,16 +114,21 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     """Kill the process's group, then reap its leader: until then the group's number can't be reused."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
+    except ProcessLookupError:
+        pass
+    except PermissionError:  # macOS, if a member of the group is dead already
         process.kill()
     try:
         process.communicate(timeout=_DRAIN_S)
     except (subprocess.TimeoutExpired, ValueError):
-        # A descendant that left the group holds the pipes; the leader is dead all the same.
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
+        pass  # a descendant that left the group holds the pipes; the leader is dead all the same
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            try:
                 pipe.close()
-        process.wait()
+            except BrokenPipeError:
+                pass  # input that the command didn't read
 
 
 def describe_failure(program: str, args: Sequence[str], result: CommandResult) -> str:

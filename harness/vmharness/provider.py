@@ -23,6 +23,7 @@ from typing import Protocol, runtime_checkable
 from vmharness._model import (
     LABEL_EXPIRES,
     LABEL_HOST,
+    LABEL_NAME,
     LABEL_SESSION,
     LABEL_TEST,
     LABEL_TOKEN,
@@ -36,6 +37,7 @@ from vmharness._model import (
 __all__ = [
     "LABEL_EXPIRES",
     "LABEL_HOST",
+    "LABEL_NAME",
     "LABEL_SESSION",
     "LABEL_TEST",
     "LABEL_TOKEN",

@@ -103,6 +103,15 @@ def test_a_backend_that_fails_on_import_breaks_only_what_uses_it(run: Run, pytes
     )
 
 
+def test_a_backend_whose_package_is_missing_says_what_to_install(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("import sys\nsys.modules['testcontainers'] = None")
+
+    result = run(ONE, "--vm-backend=docker")
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["EngineUnavailable: *pip install 'vmharness*docker*'"])
+
+
 def test_a_backend_that_gives_no_provider_is_told(run: Run, pytester: pytest.Pytester) -> None:
     add_backend(pytester, "def connect(endpoint=None): return 7", "seven = their_backend:connect")
 

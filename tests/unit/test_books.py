@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from vmharness import Provider, Record, Spec, State
+from vmharness import MachineInfo, Provider, Record, Spec, State
 from vmharness._books import Books
 from vmharness._ledger import FileLedger, FileLedgers
 from vmharness._protected import Protected, ProtectedList
@@ -319,6 +319,21 @@ class TestDelete:
         assert [record.state for record in after] == [State.STUCK, State.GONE]
         assert after[0].error == "unknown backend 'gone'"
 
+    def test_a_defect_of_one_backend_keeps_no_other_engines_machine_alive(
+        self, books: Books, engine: FakeProvider, other: FakeProvider, providers: Providers
+    ) -> None:
+        class Broken(FaultyProvider):
+            def list(self) -> Sequence[MachineInfo]:
+                raise ZeroDivisionError("oops")
+
+        here, there = create(books, engine), create(books, other, endpoint="memory:two")
+
+        with providers.using(Broken(engine, "list", "fails", calls=()), "fake"):
+            after = books.delete([here, there])
+
+        assert [record.state for record in after] == [State.MAYBE, State.GONE]
+        assert after[0].error == "cannot list machines: ZeroDivisionError: oops"
+
     def test_protection_is_of_one_engine(
         self, books: Books, ledgers: FileLedgers, engine: FakeProvider, other: FakeProvider
     ) -> None:
@@ -389,6 +404,9 @@ class TestJudge:
         absent = dead.made(dead.add(dead.new("absent", "fake", deadline=1.0)), made_up=False)
         engine.create(Spec(name="theirs"), timeout=1)
         theirs = dead.made(dead.add(dead.new("theirs", "fake", deadline=1.0, token="t" * 32)), made_up=False)
+        assert isinstance(dead.ledger, FileLedger)
+        dead.ledger.abandon()
+        dead.closed = True
         books = make("mine")
         told.clear()
 

@@ -51,7 +51,7 @@ PLAIN = replace(OURS, labels=None)
         (UNLABELLED, replace(PLAIN, created_at=90.0), False, False, True),
         (UNLABELLED, replace(PLAIN, created_at=200.0), True, True, False),
         (UNLABELLED, replace(PLAIN, created_at=201.0), True, False, True),
-        (UNLABELLED, replace(PLAIN, created_at=201.0), False, True, False),
+        (UNLABELLED, replace(PLAIN, created_at=201.0), False, False, True),
         (UNLABELLED, OURS, False, False, True),
         (TRACKED, PLAIN, False, True, False),
         (TRACKED, replace(PLAIN, labels={}), False, True, False),
@@ -59,7 +59,8 @@ PLAIN = replace(OURS, labels=None)
         (TRACKED, replace(PLAIN, created_at=99.9), False, False, True),
         (TRACKED, replace(PLAIN, created_at=99.0, created_resolution=1.0), False, False, False),
         (TRACKED, replace(PLAIN, created_at=98.0, created_resolution=1.0), False, False, True),
-        (TRACKED, replace(PLAIN, created_at=201.0), True, False, True),
+        (TRACKED, replace(PLAIN, created_at=201.0), True, False, False),
+        (TRACKED, replace(PLAIN, created_at=201.0), False, True, False),
         (replace(TRACKED, wanted_at=0.0), replace(PLAIN, created_at=1.0), False, True, False),
     ],
 )

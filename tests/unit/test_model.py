@@ -56,5 +56,5 @@ def test_a_state_is_the_word_that_is_written(enum: type[Kind] | type[MachineStat
 def test_our_labels_are_told_apart_and_are_ours() -> None:
     keys = [value for name, value in vars(_model).items() if name.startswith("LABEL_")]
 
-    assert len(set(keys)) == len(keys) == 5
+    assert len(set(keys)) == len(keys) == 6
     assert all(key.startswith("vmharness.") for key in keys)

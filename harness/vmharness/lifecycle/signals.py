@@ -33,6 +33,7 @@ class Signals(Lifecycle):
     def __init__(self) -> None:
         self._previous: dict[int, _Handler] = {}
         self._received: list[int] = []
+        self._pid = os.getpid()
 
     def opened(self, session: Session) -> None:
         """Install the handlers; only the main thread may."""
@@ -67,6 +68,11 @@ class Signals(Lifecycle):
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         previous = self._previous.get(number)
+        if os.getpid() != self._pid and previous == signal.SIG_DFL:
+            # A forked child has nothing to clean up here, and its parent waits for its death.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         self._received.append(number)
         try:
             if callable(previous):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vmharness._model import Record, State
 from vmharness._settings import SweepMode
@@ -58,9 +58,11 @@ class Sweep(Lifecycle):
             _report(session, orphans, session.delete(orphans))
 
 
-def _claim_all(session: Session, session_id: str = "") -> list[Ledger]:
-    """Claim the ledgers of dead processes, of all sessions or of one."""
-    claimed: list[Ledger] = []
+def _claim_all(session: Session, session_id: str = "") -> Iterator[Ledger]:
+    """Claim the ledgers of dead processes, of all sessions or of one, each when the one before is let go of.
+
+    What we hold looks living, and a name on a living owner's books keeps a machine that has no label.
+    """
     for path in session.ledgers.paths():
         if path == session.ledger.path:
             continue
@@ -74,8 +76,7 @@ def _claim_all(session: Session, session_id: str = "") -> list[Ledger]:
         if session_id and ledger.session_id != session_id:
             ledger.close()
             continue
-        claimed.append(ledger)
-    return claimed
+        yield ledger
 
 
 def _sweep(session: Session, ledger: Ledger, *, wait: bool) -> None:
@@ -86,7 +87,9 @@ def _sweep(session: Session, ledger: Ledger, *, wait: bool) -> None:
                 f"kept a damaged ledger, {ledger.path}: {damage}; look for machines that it may name, "
                 "then delete the file"
             )
-        todo = [record for record in ledger.records.values() if record.state is not State.GONE]
+        # What was kept on purpose is for a person to delete.
+        settled = (State.GONE, State.KEPT)
+        todo = [record for record in ledger.records.values() if record.state not in settled]
         swept = session.delete(todo, ledger=ledger)
         if wait:
             session.settle(ledger)

@@ -22,11 +22,25 @@ class Tracking(Lifecycle):
 
     def scope_ended(self, session: Session, scope: str) -> None:
         """Record the variants of the scope's names that are there."""
+        self._track_variants(session, scope)
+
+    def closing(self, session: Session, interrupted: int) -> None:
+        """Do so for the scopes that an interrupt left open."""
+        del interrupted
+        for scope in {record.scope for record in session.unfinished() if record.tracked}:
+            self._track_variants(session, scope)
+
+    def _track_variants(self, session: Session, scope: str) -> None:
         tracked = [record for record in session.unfinished(scope) if record.tracked]
         for backend, endpoint in {(record.backend, record.endpoint) for record in tracked}:
             there = session.provider(backend, endpoint).list()
             known = [record for record in tracked if (record.backend, record.endpoint) == (backend, endpoint)]
-            younger = [info for info in there if (info.created_at or 0) >= int(session.began_at)]
+            made = {record.name for record in session.unfinished() if record.endpoint == endpoint}
+            younger = [
+                info
+                for info in there
+                if info.name not in made and (info.created_at or 0) >= int(session.began_at)
+            ]
             for name in _variants([info.name for info in younger], known):
                 session.track(name, scope=scope, backend=backend)
 

@@ -14,7 +14,7 @@ import pytest
 from vmharness import Record, Spec, State
 from vmharness._ledger import FileLedger, FileLedgers
 from vmharness.cli import main
-from vmharness.provider import LABEL_EXPIRES, LABEL_SESSION, LABEL_TOKEN
+from vmharness.provider import LABEL_EXPIRES, LABEL_NAME, LABEL_SESSION, LABEL_TOKEN
 from vmharness_fake import FolderFakeProvider, FolderStore
 
 
@@ -90,7 +90,8 @@ def machine(store: FolderStore, ledgers: FileLedgers) -> Iterator[Callable[..., 
     ) -> None:
         now = time.time() - age_s
         token = "" if owner == "stranger" else secrets.token_hex(16)
-        labels = {LABEL_TOKEN: token, LABEL_SESSION: session, LABEL_EXPIRES: f"{time.time() + expires_s}"}
+        labels = {LABEL_TOKEN: token, LABEL_SESSION: session, LABEL_NAME: name}
+        labels[LABEL_EXPIRES] = f"{time.time() + expires_s}"
         if owner in ("dead", "living"):
             ledger = ledgers.open(session)
             ledger.write(record(name, f"folder:{store.path}", token, now))
