@@ -6,13 +6,15 @@ The session's floor of *how*: it knows ledger, providers and clean-up, and neith
 from __future__ import annotations
 
 import logging
+import os
+import re
 import shlex
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from vmharness._cleanup import Cleanup, Outcome, Verdict, undone
+from vmharness._cleanup import NO_ANSWER, Cleanup, Outcome, Verdict, undone
 from vmharness._clock import Clock, pauses
 from vmharness._ledger import FileLedgers
 from vmharness._model import Record, State
@@ -33,6 +35,8 @@ _DELETE_S: Final = 60.0
 # How long a session's end waits for machines of unfinished creates, in seconds: longer than engines take
 # whose image is at hand; the five minutes of a download would keep a person who pressed Ctrl+C.
 _WAIT_S: Final = 15.0
+# For how long an engine that gave no listing isn't asked again for another dead session's ledger, in seconds.
+_SILENT_S: Final = 10.0
 # How long an engine may take to be judged by, in seconds; somebody is waiting to see it.
 _JUDGE_S: Final = 2.0
 
@@ -77,6 +81,9 @@ class Books:
         self._changed = changed
         self._say = say
         self._counting = threading.Lock()
+        # Engines that gave no listing for a dead session's ledger, and when: the next one doesn't wait again.
+        self._silent: dict[str, tuple[float, str]] = {}
+        self._adopted: set[str] = set()
         self._ledger = ledgers.open(session_id)
         self._fresh: set[str] = set()
         self.tally = Tally()
@@ -196,7 +203,13 @@ class Books:
                 self._count(outcome, claimed=claimed)
         return [book.records.get(record.id, record) for record in now]
 
+    def adopt(self, record: Record) -> Record:
+        """Write a record of a machine that no ledger named; it counts as swept."""
+        self._adopted.add(record.id)
+        return self.add(record)
+
     def _count(self, outcome: Outcome, *, claimed: bool) -> None:
+        claimed = claimed or outcome.record.id in self._adopted
         late = outcome.record.state in (State.WANTED, State.MAYBE) and not outcome.record.tracked
         with self._counting:
             self.tally.swept += outcome.deleted and claimed
@@ -210,11 +223,18 @@ class Books:
             cleanup, protected = self._cleanup(records[0])
         except VMHarnessError as exc:
             return [Outcome(record, undone(record), str(exc)) for record in records]
+        claimed = book is not self._ledger
+        endpoint = records[0].endpoint
+        since, unanswered = self._silent.get(endpoint, (-_SILENT_S, ""))
+        if claimed and self._clock.monotonic() - since < _SILENT_S and unanswered:
+            return [Outcome(record, undone(record), unanswered) for record in records]
         taken = self._taken(records, book)
         ours = [record for record in records if record.id not in taken]
         fresh = frozenset() if book is not self._ledger else frozenset(self._fresh)
-        claimed = book is not self._ledger
         done = cleanup.delete(ours, timeout=timeout, claimed=claimed, fresh=fresh, protected=protected)
+        unanswered = next((outcome.error for outcome in done if outcome.error.startswith(NO_ANSWER)), "")
+        if unanswered:
+            self._silent[endpoint] = (self._clock.monotonic(), unanswered)
         return [*done, *(_left_alone(record) for record in records if record.id in taken)]
 
     def _taken(self, records: Sequence[Record], book: Ledger | None) -> frozenset[str]:
@@ -273,7 +293,8 @@ class Books:
             raise PluginError(
                 f"backend {record.backend!r} opened {provider.endpoint!r}, not {record.endpoint!r}"
             )
-        names = frozenset(machine.name for machine in protected if machine.endpoint == record.endpoint)
+        here = _plain(record.endpoint)
+        names = frozenset(machine.name for machine in protected if _plain(machine.endpoint) == here)
         return Cleanup(provider, self._clock), names
 
     def settle(self, ledger: Ledger) -> None:
@@ -322,6 +343,11 @@ class Books:
             backend=record.backend,
             machine=record.name,
         )
+
+
+def _plain(endpoint: str) -> str:
+    """Return the endpoint with the real paths of what it names, for one engine is spelled in several ways."""
+    return re.sub(r"/[^?&=]+", lambda path: os.path.realpath(path[0]), endpoint)
 
 
 def _groups(records: Sequence[Record]) -> Sequence[Sequence[Record]]:

@@ -19,6 +19,8 @@ from vmharness.provider import Inspects, Provider
 
 __all__ = ["TOMBSTONE_S", "Cleanup", "Outcome", "Proof", "Verdict", "expired", "expiry", "prove", "undone"]
 
+# How an outcome's error begins when there was no listing to judge by.
+NO_ANSWER: Final = "cannot list machines"
 # For how long after its settling time a maybe is still looked for.
 TOMBSTONE_S: Final = 24 * 3600.0
 # Engines without labels: how far their clock may lie behind ours, in seconds, for names that we made.
@@ -197,7 +199,7 @@ class Cleanup:
         there, error = self._listing(deadline)
         for record in records:
             if there is None:
-                unknown = Outcome(record, undone(record), f"cannot list machines: {error}")
+                unknown = Outcome(record, undone(record), f"{NO_ANSWER}: {error}")
                 yield Verdict(record, None, unknown)
             else:
                 info = there.get(record.name)

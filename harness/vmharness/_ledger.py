@@ -62,6 +62,7 @@ class FileLedger:
         self.damage: list[str] = []
         self.session_id: str = ""
         self._descriptor: int | None = descriptor
+        self._inode = _inode(descriptor)
         self._writing = threading.Lock()
         self._read(content)
         _open_ledgers.add(self)
@@ -82,10 +83,16 @@ class FileLedger:
         with self._writing:
             if self._descriptor is None:
                 raise LedgerError(f"cannot write to the ledger {self.path}: it is closed")
+            if record.state is State.WANTED and not self._in_sight():
+                raise LedgerError(
+                    f"cannot record machine {record.name!r}: the ledger {self.path} was deleted"
+                )
             # In memory first: struck by a signal in between, we look for a machine too many, not too few.
             before = self.records.get(record.id)
             self.records[record.id] = record
             try:
+                if _inode(self._descriptor) != self._inode:
+                    raise OSError(None, "somebody closed it")
                 _append(self._descriptor, line, sync=record.state is State.WANTED)
             except OSError as exc:
                 # An intent that isn't durable isn't acted on; what has happened we know all the same.
@@ -116,8 +123,26 @@ class FileLedger:
 
     def _release(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
+        # Code that closes all descriptors, as daemons do, may have put another file in its place.
+        if descriptor is not None and _inode(descriptor) == self._inode:
             os.close(descriptor)
+
+    def _in_sight(self) -> bool:
+        """Whether the file is still ours and still where others find it."""
+        return (
+            self._descriptor is not None
+            and _inode(self._descriptor) == self._inode
+            and is_linked(self._descriptor, self.path)
+        )
+
+
+def _inode(descriptor: int) -> tuple[int, int] | None:
+    """Return what identifies an open file; None if none is open."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _append(descriptor: int, line: bytes, *, sync: bool) -> None:
@@ -157,7 +182,7 @@ def _parse(content: bytes) -> tuple[Mapping[str, Any], dict[str, Record], list[s
             else:
                 record = _record(value)
                 records[record.id] = record
-        except (ValueError, TypeError, KeyError) as exc:
+        except (ValueError, TypeError, KeyError, RecursionError) as exc:
             damage.append(f"line {number} can't be read ({exc})")
             if number == 1:
                 break  # what an unknown version's lines mean is unknown as well

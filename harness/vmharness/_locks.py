@@ -29,7 +29,7 @@ def ledger_paths(folder: Path) -> Iterator[Path]:
     """
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries)
+            names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as exc:
@@ -41,15 +41,21 @@ def ledger_paths(folder: Path) -> Iterator[Path]:
             _drop_hidden(folder / name)
 
 
-def is_abandoned(folder: Path) -> bool:
-    """Whether there is a ledger whose lock is free."""
-    return any(is_free(path) for path in ledger_paths(folder))
+def is_abandoned(folder: Path, *, since: float = 0.0) -> bool:
+    """Whether there is a ledger whose lock is free, of those that were opened since then.
+
+    Args:
+        folder: Where the ledgers are.
+        since: Seconds since the epoch; the ledgers' names begin with their time in milliseconds.
+    """
+    first = f"{int(since * 1000):013d}"
+    return any(is_free(path) for path in ledger_paths(folder) if path.name >= first)
 
 
 def is_free(path: Path) -> bool:
     """Whether the file's lock is free; a shared lock is taken for a moment, and False said in doubt."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:

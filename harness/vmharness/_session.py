@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,8 @@ _log = logging.getLogger("vmharness.session")
 
 # After this a machine whose ledger is gone may be swept by anybody, in seconds.
 _EXPIRY_S: Final = 12 * 3600.0
+# How long a session's end waits for creates that other threads have under way, in seconds.
+_LAST_CREATES_S: Final = 15.0
 
 
 class SpecFields(TypedDict, total=False):
@@ -98,6 +101,10 @@ class Session:
         self._plugins = tuple(plugins)
         self._providers = providers or Providers(settings.backend)
         self._drained = False
+        self._door = threading.Condition()
+        self._closing = False
+        self._given_up = False
+        self._creating = 0
         self._books = Books(ledgers, self.id, self._providers, self._clock, changed=self._changed, say=say)
 
     # -- opening and closing
@@ -115,12 +122,38 @@ class Session:
         Raises:
             KeyboardInterrupt: It was interrupted; the rest is in the ledger, for the next session's sweep.
         """
-        if not self._books.held or (self._drained and not self.unfinished()):
+        late = any(record.state in (State.WANTED, State.RUNNING) for record in self.unfinished())
+        if not self._books.held or (self._drained and not late):
             return
+        self._close_door()
         self._observe(lambda plugin: plugin.closing(self, interrupted), backwards=True)
         self.delete(self.unfinished())
         self.settle(self.ledger)
         self._drained = True
+
+    def _close_door(self) -> None:
+        """Let no more creates begin, and give those under way in other threads a while to end."""
+        with self._door:
+            self._closing = True
+            self._door.wait_for(lambda: self._creating == 0, timeout=_LAST_CREATES_S)
+
+    @contextmanager
+    def _through_door(self) -> Generator[None]:
+        """Count a create that is under way."""
+        with self._door:
+            if self._closing:
+                raise VMHarnessError("cannot create a machine: the session is ending")
+            self._creating += 1
+        try:
+            yield
+        finally:
+            with self._door:
+                self._creating -= 1
+                self._door.notify_all()
+
+    def give_up(self) -> None:
+        """Leave what is left to the next session's sweep; `close` then only drops the lock."""
+        self._given_up = True
 
     def close(self) -> None:
         """Drain, drop the lock, and tell the plugins. May be repeated.
@@ -130,7 +163,8 @@ class Session:
         """
         stuck: Sequence[Record] = ()
         try:
-            self.drain()
+            if not self._given_up:
+                self.drain()
         finally:
             if self._books.held:
                 self._drained = True
@@ -293,7 +327,11 @@ class Session:
             VMHarnessError: What a gate raised; the engine was not asked.
         """
         __tracebackhide__ = True  # in pytest's tracebacks: the user's call is what matters
-        spec = replace(spec or Spec(name=""), **fields)
+        with self._through_door():
+            return self._create(replace(spec or Spec(name=""), **fields), scope, backend, timeout)
+
+    def _create(self, spec: Spec, scope: str, backend: str, timeout: float | None) -> Machine:
+        __tracebackhide__ = True
         made_up = not spec.name
         name = make_name(self.settings.prefix, scope) if made_up else check_name(spec.name)
         spec = replace(spec, name=name, image=spec.image or self.settings.image)
@@ -384,15 +422,22 @@ class Session:
     def adopt(self, info: MachineInfo, *, prefix: str = "", backend: str = "") -> Record | None:
         """Record a machine that no ledger names, if it is an orphan; see `vmharness.hooks.Session`."""
         record = self.orphan(info, prefix=prefix, backend=backend)
-        return record and self._books.add(record)
+        return record and self._books.adopt(record)
 
     def orphan(self, info: MachineInfo, *, prefix: str = "", backend: str = "") -> Record | None:
         """Return the record that `adopt` would write; nothing is recorded."""
         provider, backend = self.provider(backend), self.backend(backend)
         old = info.created_at is not None and info.created_at + info.created_resolution < self.began_at
         by_prefix = bool(prefix) and info.name.startswith(prefix) and old
-        # A copy of a machine inherits its labels, but is somebody's own; it has another name.
-        by_label = expired(info, self._clock.time()) and (info.labels or {}).get(LABEL_NAME) == info.name
+        now = self._clock.time()
+        # A copy of a machine inherits its labels, but is somebody's own; it has another name. And the label
+        # was written by its owner's clock: the engine's must agree that it is old.
+        by_label = (
+            expired(info, now)
+            and (info.labels or {}).get(LABEL_NAME) == info.name
+            and info.created_at is not None
+            and now - info.created_at > _EXPIRY_S
+        )
         if not by_prefix and not by_label:
             return None  # most machines: the ledgers needn't be read for them
         owners = Owners(self.ledgers, self.id)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from vmharness import MachineInfo, Provider, Record, Spec, State
-from vmharness._books import Books
+from vmharness._books import Books, _plain  # pyright: ignore[reportPrivateUsage]
 from vmharness._ledger import FileLedger, FileLedgers
 from vmharness._protected import Protected, ProtectedList
 from vmharness._providers import Providers
@@ -588,3 +588,17 @@ def test_an_engine_that_goes_away_between_two_machines_is_no_reason_to_forget_on
     assert all("not verified" in record.error for record in after)
 
     assert [record.state for record in books.delete(after)] == [State.GONE, State.GONE]
+
+
+def test_one_engine_is_one_however_its_path_is_spelled(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    spelled = {
+        _plain(f"unix://{tmp_path}/engine.sock"),
+        _plain(f"unix://{tmp_path}/../{tmp_path.name}/engine.sock"),
+        _plain(f"unix://{tmp_path}/link/engine.sock"),
+    }
+
+    assert len(spelled) == 1
+    assert _plain(f"unix://{tmp_path}/other.sock") not in spelled
+    assert _plain("tcp://host:2375?cert=/a") != _plain("tcp://host:2375?cert=/b")

@@ -171,7 +171,7 @@ class TestPartOf:
         session.report("a word")
 
         part = part_of(session)
-        assert part.deleted == 1
+        assert part.swept == 1
         assert part.reports[-1] == "a word"
         assert any("ci-x" in report for report in part.reports)
         session.close()

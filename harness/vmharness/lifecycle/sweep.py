@@ -95,6 +95,8 @@ def _sweep(session: Session, ledger: Ledger, *, wait: bool) -> None:
             session.settle(ledger)
             swept = [ledger.records[record.id] for record in swept]
         _report(session, todo, swept)
+        if any(record.error for record in swept if record.state is not State.GONE):
+            session.report(f"they stay in {ledger.path}; delete that file if their engine is gone for good")
     except LedgerError as exc:
         session.report(f"cannot sweep by the ledger {ledger.path}: {exc}")
     finally:

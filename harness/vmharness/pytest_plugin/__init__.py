@@ -10,6 +10,7 @@ from typing import Literal
 
 import pytest
 
+from vmharness._places import state_folder
 from vmharness._settings import (
     SETTINGS,
     Source,
@@ -76,6 +77,6 @@ def pytest_configure(config: pytest.Config) -> None:
         settings = read_settings([option, environment(os.environ), ini, file])
     except SettingsError as exc:
         raise pytest.UsageError(str(exc)) from exc
-    run = Run(config, settings)
+    run = Run(config, settings, state_folder(os.environ))
     config.stash[RUN] = run
     config.pluginmanager.register(run, "vmharness-run")

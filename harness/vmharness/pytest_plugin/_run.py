@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-import warnings
+import uuid
 from collections.abc import Generator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -36,7 +37,7 @@ _FALLS: Final = {
 class Run:
     """Watches one pytest run in one process: opens the session when it is needed, ends scopes, sums up."""
 
-    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, state: Path) -> None:
         worker = getattr(config, "workerinput", None)
         self._config = config
         self._worker: dict[str, Any] | None = worker
@@ -46,9 +47,12 @@ class Run:
         self._session: Session | None = None
         self._outer_id: str | None = None
         self._signals: Signals | None = None
+        # Tests may change folder, environment and clock: what is meant is what was there before them.
+        self._state = state
         self._began_at = time.time()
+        self._id = worker["testrunuid"] if worker else uuid.uuid4().hex
         self._parts: list[Part] = []
-        self._finished = False
+        self._notes: list[str] = []
         # pytest captures what is written while tests run; then the summary says it.
         self._live = False
 
@@ -64,9 +68,9 @@ class Run:
 
             self._session = Session(
                 self._settings,
-                ledgers=FileLedgers.usual(),
+                ledgers=FileLedgers(self._state),
                 plugins=load_lifecycle(self._settings.lifecycle),
-                id=self._worker["testrunuid"] if self._worker else self._run_id(),
+                id=self._run_id(),
                 began_at=self._began_at,
                 say=self._say,
             )
@@ -79,7 +83,7 @@ class Run:
         """The id that xdist gives its workers, so that the controller's session is the same one."""
         distributed = self._config.pluginmanager.getplugin("dsession")
         manager = getattr(distributed, "nodemanager", None)
-        return str(getattr(manager, "testrunuid", ""))
+        return str(getattr(manager, "testrunuid", self._id))
 
     def _say(self, text: str) -> None:
         terminal: Any = self._config.pluginmanager.getplugin("terminalreporter")
@@ -120,28 +124,30 @@ class Run:
             if mode is SweepMode.PREFIX or (mode is SweepMode.OWNED and self._abandoned()):
                 _ = self.session
         except VMHarnessError as exc:
-            warnings.warn(pytest.PytestWarning(f"vmharness: cannot sweep: {exc}"), stacklevel=1)
+            self._note(f"cannot sweep: {exc}")
         finally:
             self._live = False
 
     def _distributes(self) -> bool:
         return self._config.pluginmanager.hasplugin("dsession")
 
-    @staticmethod
-    def _abandoned() -> bool:
+    def _abandoned(self, since: float = 0.0) -> bool:
         from vmharness._locks import is_abandoned
-        from vmharness._places import host_id, state_folder
+        from vmharness._places import host_id
 
-        return is_abandoned(state_folder(os.environ) / host_id())
+        return is_abandoned(self._state / host_id(), since=since)
+
+    def _note(self, text: str) -> None:
+        """Say something in the summary that no session is there to say."""
+        self._notes.append(text)
+        self._say(text)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, object, object]:
         """End the scopes that the next test doesn't share, after all fixtures are torn down."""
-        name = getattr(getattr(item, "instance", None), "test_vm_name", None)
-        if name:
-            self._track(item, name)
+        self._track(item)
         try:
             result = yield
         except BaseException:
@@ -151,17 +157,18 @@ class Run:
             self._end_scopes(item, nextitem, failing=False)
         return result
 
-    def _track(self, item: pytest.Item, name: object) -> None:
+    def _track(self, item: pytest.Item) -> None:
         """Track the machine that a test class names; what hinders it is reported, not the test's fault."""
-        backend = getattr(item, "funcargs", {}).get("vm_backend", "")
+        instance = getattr(item, "instance", None)
+        if instance is None:
+            return
         try:
-            self.session.named(str(name), scope=item.nodeid, backend=backend)
-        except VMHarnessError as exc:
-            text = f"cannot track test_vm_name {name!r} of {item.nodeid}: {exc}"
-            if self._session is not None:
-                self._session.report(text)
-            else:
-                warnings.warn(pytest.PytestWarning(f"vmharness: {text}"), stacklevel=1)
+            name = getattr(instance, "test_vm_name", None)
+            if name:
+                backend = getattr(item, "funcargs", {}).get("vm_backend", "")
+                self.session.named(str(name), scope=item.nodeid, backend=backend)
+        except Exception as exc:  # whatever the class's attribute does
+            self._note(f"cannot track test_vm_name of {item.nodeid}: {exc}")
 
     def _end_scopes(self, item: pytest.Item, nextitem: pytest.Item | None, *, failing: bool) -> None:
         session = self._session
@@ -194,26 +201,35 @@ class Run:
 
     def _finish(self, session: pytest.Session) -> None:
         self._live = self._worker is None
-        if self._distributes() and self._session is None and self._abandoned():
-            try:
-                _ = self.session  # a worker died and left its ledger
-            except VMHarnessError as exc:
-                self._say(f"cannot clean up after dead workers: {exc}")
-        if self._session is None:
-            return
-        from vmharness._summary import part_of
-
         try:
-            self._session.drain(interrupted=int(session.exitstatus == pytest.ExitCode.INTERRUPTED))
-        except KeyboardInterrupt:
-            self._session.report("interrupted: what is left now is left to the next session's sweep")
-        part = part_of(self._session)
+            # A worker or a forked child may have died and left its ledger.
+            if self._worker is None and self._session is None and self._abandoned(since=self._began_at):
+                _ = self.session
+        except VMHarnessError as exc:
+            self._note(f"cannot clean up after processes that died: {exc}")
+        if self._session is not None:
+            self._drain(self._session, interrupted=session.exitstatus == pytest.ExitCode.INTERRUPTED)
+        if self._notes:
+            from vmharness._summary import Part
+
+            self._parts.append(Part(reports=self._notes))
         if self._worker is not None:
-            self._config.workeroutput["vmharness"] = part.to_plain()  # type: ignore[attr-defined]
-        self._parts.append(part)
+            self._config.workeroutput["vmharness"] = [part.to_plain() for part in self._parts]  # type: ignore[attr-defined]
         seen = any(left.seen for part in self._parts for left in part.left)
         if seen and self._settings.leaks is Leaks.ERROR and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _drain(self, ours: Session, *, interrupted: bool) -> None:
+        from vmharness._summary import part_of
+
+        try:
+            ours.drain(interrupted=int(interrupted))
+        except KeyboardInterrupt:
+            ours.give_up()
+            ours.report("interrupted while cleaning up: what may be left is for the next session's sweep")
+        except VMHarnessError as exc:
+            ours.report(f"cannot clean up: {exc}")
+        self._parts.append(part_of(ours))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -222,7 +238,7 @@ class Run:
         if plain:
             from vmharness._summary import Part
 
-            self._parts.append(Part.from_plain(plain))
+            self._parts += [Part.from_plain(part) for part in plain]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what was created, deleted, swept and left, with the commands that remove what is left."""

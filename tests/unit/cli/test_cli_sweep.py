@@ -129,15 +129,15 @@ def test_malformed_filters_delete_nothing(call: Call, names: Names, option: str,
 
 
 def test_older_than_narrows_everything(call: Call, machine: Make, names: Names) -> None:
-    for age, age_s in (("old", 3700), ("new", 3500)):
+    for age, age_s in (("old", 15 * 3600), ("new", 13 * 3600)):
         machine(f"dead-{age}", "dead", age_s=age_s)
         machine(f"ci-{age}", "stranger", age_s=age_s)
         machine(f"unknown-{age}", "unknown", age_s=age_s, expires_s=-1)
 
-    deleted, left = swept(call, "--older-than", "1h", "--prefix", "ci-", "--expired")
+    deleted, left = swept(call, "--older-than", "14h", "--prefix", "ci-", "--expired")
 
     assert deleted == ["ci-old", "dead-old", "unknown-old"]
-    assert left == dict.fromkeys(["ci-new", "dead-new", "unknown-new"], "it is only 58m old")
+    assert left == dict.fromkeys(["ci-new", "dead-new", "unknown-new"], "it is only 13h old")
     assert names() == ["ci-new", "dead-new", "unknown-new"]
 
 
@@ -149,9 +149,10 @@ def test_what_older_than_left_is_still_on_the_books(call: Call, machine: Make) -
 
 
 def test_expired_takes_what_is_expired_and_whose_ledger_is_not_here(call: Call, machine: Make) -> None:
-    machine("expired", "unknown", expires_s=-1)
+    machine("expired", "unknown", age_s=13 * 3600, expires_s=-1)
+    machine("young", "unknown", age_s=3600, expires_s=-1)  # its owner's clock was wrong
     machine("valid", "unknown", expires_s=60)
-    machine("living", "living", expires_s=-1)
+    machine("living", "living", age_s=13 * 3600, expires_s=-1)
 
     assert swept(call) == ([], {})
     assert swept(call, "--expired") == (["expired"], {})
