@@ -230,7 +230,7 @@ class Books:
             return [Outcome(record, undone(record), unanswered) for record in records]
         taken = self._taken(records, book)
         ours = [record for record in records if record.id not in taken]
-        fresh = frozenset() if book is not self._ledger else frozenset(self._fresh)
+        fresh = frozenset[str]() if book is not self._ledger else frozenset(self._fresh)
         done = cleanup.delete(ours, timeout=timeout, claimed=claimed, fresh=fresh, protected=protected)
         unanswered = next((outcome.error for outcome in done if outcome.error.startswith(NO_ANSWER)), "")
         if unanswered:

@@ -1,4 +1,4 @@
-"""Tests that change what we stand on: clock, folders, threads, descriptors. Nothing may be left, nothing lie."""
+"""Tests that change what we stand on: clock, folders, threads, descriptors. Nothing may be left."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_a_name_that_no_machine_can_have_is_reported(run: Run) -> None:
     """)
 
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["cannot track test_vm_name '--all' of *: cannot track a machine named*"])
+    result.stdout.fnmatch_lines(["cannot track test_vm_name of *: cannot track a machine named*"])
 
 
 def test_switched_off_it_says_so(run: Run, names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
