@@ -79,7 +79,8 @@ class Plugins:
             from vmharness._plugins import choose_provider, open_provider
             from vmharness.errors import PluginError
             site, *others = sys.path
-            sys.path[:] = [site, *(entry for entry in others if not list(Path(entry or ".").glob("*.dist-info")))]
+            has_plugins = lambda entry: any(Path(entry or ".").glob("*.dist-info"))
+            sys.path[:] = [site, *(entry for entry in others if not has_plugins(entry))]
         """
         status, said = self.run(textwrap.dedent(alone) + textwrap.dedent(script))
         assert status == 0

@@ -1,4 +1,4 @@
-"""What is not surely ours stays: machines of living owners and of strangers, whatever their names and labels."""
+"""What is not surely ours stays: machines of living owners and of strangers, whatever name they have."""
 
 from __future__ import annotations
 
