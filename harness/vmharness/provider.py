@@ -66,7 +66,7 @@ class Provider(Protocol):
     @property
     @abstractmethod
     def endpoint(self) -> str:
-        """Which engine this is (socket, remote, project): a stable text without secrets.
+        """Say which engine this is (socket, remote, project), in a stable text without secrets.
 
         Two providers with the same endpoint list the same machines. `connect(endpoint)` opens it again.
         """
