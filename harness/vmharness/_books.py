@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from vmharness._cleanup import NO_ANSWER, Cleanup, Outcome, Verdict, undone
 from vmharness._clock import Clock, pauses
-from vmharness._ledger import FileLedgers
+from vmharness._ledger import FileLedger, FileLedgers
 from vmharness._model import Record, State
 from vmharness._naming import new_token
 from vmharness._protected import ProtectedList
@@ -35,7 +35,8 @@ _DELETE_S: Final = 60.0
 # How long a session's end waits for machines of unfinished creates, in seconds: longer than engines take
 # whose image is at hand; the five minutes of a download would keep a person who pressed Ctrl+C.
 _WAIT_S: Final = 15.0
-# For how long an engine that gave no listing isn't asked again for another dead session's ledger, in seconds.
+# For how long an engine that gave no listing isn't asked again, in seconds: eight dead ledgers of an engine
+# that is off cost a run's start what one costs.
 _SILENT_S: Final = 10.0
 # How long an engine may take to be judged by, in seconds; somebody is waiting to see it.
 _JUDGE_S: Final = 2.0
@@ -62,6 +63,8 @@ class Books:
         clock: Reads the time and waits.
         changed: Called after each transition with the record before (None = new) and now.
         say: Shows a line to the user at once, where that is possible.
+        silent_s: For how long an engine that gave no listing for a dead session's ledger isn't asked again
+            for another one, in seconds.
     """
 
     def __init__(
@@ -73,7 +76,9 @@ class Books:
         *,
         changed: Callable[[Record | None, Record], None],
         say: Callable[[str], None],
+        silent_s: float = _SILENT_S,
     ) -> None:
+        self._silent_s = silent_s
         self._ledgers = ledgers
         self._session_id = session_id
         self._providers = providers
@@ -84,35 +89,43 @@ class Books:
         # Engines that gave no listing for a dead session's ledger, and when: the next one doesn't wait again.
         self._silent: dict[str, tuple[float, str]] = {}
         self._adopted: set[str] = set()
-        self._ledger = ledgers.open(session_id)
+        self._ledger: FileLedger | None = None
         self._fresh: set[str] = set()
         self.tally = Tally()
         self.closed = False
 
     @property
     def ledger(self) -> Ledger:
-        """The ledger of this process. A forked child gets its own: its parent's machines are its parent's."""
-        if not self._ledger.held and not self.closed:
+        """The ledger of this process, made when it is first asked for.
+
+        A forked child gets its own: its parent's machines are its parent's.
+        """
+        if self._ledger is not None and (self._ledger.held or self.closed):
+            return self._ledger
+        if self.closed:
+            raise LedgerError("cannot open a ledger: the session is closed")
+        if self._ledger is not None:
             self._fresh = set()
             self.tally = Tally()
-            self._ledger = self._ledgers.open(self._session_id)
+        self._ledger = self._ledgers.open(self._session_id)
         return self._ledger
 
     @property
     def held(self) -> bool:
         """Whether this process has an open ledger; a forked child has none until it makes a machine."""
-        return self._ledger.held
+        return self._ledger is not None and self._ledger.held
 
     def close(self) -> None:
         """Drop the ledger's lock; what is not settled stays on its books."""
         self.closed = True
-        self._ledger.close()
+        if self._ledger is not None:
+            self._ledger.close()
 
     def unfinished(self, scope: str | None = None) -> Sequence[Record]:
         """Return our records that are neither GONE nor KEPT, of one scope or of all."""
         return [
             record
-            for record in list(self._ledger.records.values())
+            for record in list(self._ledger.records.values() if self._ledger else ())
             if record.state not in (State.GONE, State.KEPT) and scope in (None, record.scope)
         ]
 
@@ -225,8 +238,8 @@ class Books:
             return [Outcome(record, undone(record), str(exc)) for record in records]
         claimed = book is not self._ledger
         endpoint = records[0].endpoint
-        since, unanswered = self._silent.get(endpoint, (-_SILENT_S, ""))
-        if claimed and self._clock.monotonic() - since < _SILENT_S and unanswered:
+        since, unanswered = self._silent.get(endpoint, (0.0, ""))
+        if claimed and unanswered and self._clock.monotonic() - since < self._silent_s:
             return [Outcome(record, undone(record), unanswered) for record in records]
         taken = self._taken(records, book)
         ours = [record for record in records if record.id not in taken]
@@ -249,7 +262,8 @@ class Books:
         names = {r.name for r in self.unfinished() if r.id not in ours and r.state is State.RUNNING}
         endpoint = records[0].endpoint
         for path in self._ledgers.paths():
-            if path == self._ledger.path or (book and path == book.path) or not self._ledgers.living(path):
+            ours_too = any(book is not None and path == book.path for book in (book, self._ledger))
+            if ours_too or not self._ledgers.living(path):
                 continue
             contents = self._ledgers.read(path)
             if contents.damage:
@@ -302,11 +316,10 @@ class Books:
 
         What is not seen by then, or in 15 s, stays in the ledger: the next session looks again.
         """
-        waits = [record.at - self._clock.time() + self._settling(record) for record in _maybes(ledger)]
-        if max(waits, default=0.0) <= 0:
+        left = self.settles_in(ledger)
+        if left <= 0:
             return
-        # Also never longer if the wall clock was set back since the record was written.
-        longest = min(max(waits), _WAIT_S)
+        longest = min(left, _WAIT_S)
         until = self._clock.monotonic() + longest
         names = ", ".join(record.name for record in _maybes(ledger))
         self._say(f"looking up to {longest:.0f} s for machines of unfinished creates: {names}")
@@ -318,11 +331,17 @@ class Books:
             if not _maybes(ledger):
                 return
 
-    def _settling(self, record: Record) -> float:
+    def settles_in(self, ledger: Ledger) -> float:
+        """Return in how many seconds none of a ledger's maybes can appear any more; 0 = there is none."""
+        return max((self._settles_in(record) for record in _maybes(ledger)), default=0.0)
+
+    def _settles_in(self, record: Record) -> float:
         try:
-            return settling(self._providers.get(record.backend, record.endpoint))
+            longest = settling(self._providers.get(record.backend, record.endpoint))
         except VMHarnessError:
             return 0.0  # nobody can look there now: the next session will
+        # Never longer than from now, if the wall clock was set back since the record was written.
+        return min(longest, record.at - self._clock.time() + longest)
 
     def removal(self, record: Record) -> str:
         """Return the command that removes a machine, for a person to run."""

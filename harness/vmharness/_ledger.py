@@ -17,7 +17,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
-from vmharness._locks import SUFFIX, is_free, is_linked, ledger_paths, lock
+from vmharness._locks import SUFFIX, is_free, is_linked, lock, look
 from vmharness._model import Record, State
 from vmharness._places import check_private, host_id, make_private, state_folder
 from vmharness.errors import LedgerError
@@ -154,7 +154,7 @@ def _append(descriptor: int, line: bytes, *, sync: bool) -> None:
             rest = rest[os.write(descriptor, rest) :]
         if sync:
             os.fsync(descriptor)
-    except OSError:
+    except BaseException:  # an interrupt, too, may come between the parts of a line
         try:
             os.ftruncate(descriptor, size)
         except OSError:
@@ -272,23 +272,31 @@ class FileLedgers:
             return None
         except OSError as exc:
             raise LedgerError(f"cannot open the ledger {path}: {exc.strerror}") from exc
+        # Between our open and our lock its owner may have settled and unlinked it.
         try:
-            # Between our open and our lock its owner may have settled and unlinked it.
-            if not lock(descriptor) or not is_linked(descriptor, path):
-                os.close(descriptor)
-                return None
-            content = _read_all(descriptor)
-            torn = len(content) - content.rfind(b"\n") - 1
-            if torn and torn < len(content):
-                os.ftruncate(descriptor, len(content) - torn)  # so that what we append is a line of its own
+            if lock(descriptor) and is_linked(descriptor, path):
+                return self.take(path, descriptor)
         except OSError as exc:
             os.close(descriptor)
             raise LedgerError(f"cannot lock the ledger {path}: {exc.strerror}") from exc
+        os.close(descriptor)
+        return None
+
+    def take(self, path: Path, descriptor: int) -> FileLedger:
+        """Return a dead process's ledger, whose lock we have got by that descriptor.
+
+        Raises:
+            OSError: It can't be read; the descriptor stays open.
+        """
+        content = _read_all(descriptor)
+        torn = len(content) - content.rfind(b"\n") - 1
+        if torn and torn < len(content):
+            os.ftruncate(descriptor, len(content) - torn)  # so that what we append is a line of its own
         return FileLedger(path, descriptor, content)
 
     def paths(self) -> Iterator[Path]:
         """Yield the paths of all ledgers in sight, oldest first."""
-        return ledger_paths(self.folder)
+        return iter(look(self.folder).ledgers)
 
     def living(self, path: Path) -> bool:
         """Whether somebody holds the ledger: its owner, a sweep or a reaper. In doubt, yes."""

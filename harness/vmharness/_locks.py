@@ -8,21 +8,29 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from vmharness.errors import LedgerError
 
-__all__ = ["SUFFIX", "is_abandoned", "is_free", "is_linked", "ledger_paths", "lock"]
+__all__ = ["REPORT_SUFFIX", "SUFFIX", "Found", "is_abandoned", "is_free", "is_linked", "lock", "look"]
 
 SUFFIX: Final = ".ledger"
+REPORT_SUFFIX: Final = ".report"
 # A hidden file older than this was left by a process that died between making and showing it.
 _HIDDEN_S: Final = 60.0
 
 
-def ledger_paths(folder: Path) -> Iterator[Path]:
-    """Yield the paths of all ledgers in sight, oldest first; none if there is no folder yet.
+class Found(NamedTuple):
+    """What is in the folder, oldest first: ledgers, and what reapers left for the next run to say."""
+
+    ledgers: Sequence[Path]
+    reports: Sequence[Path]
+
+
+def look(folder: Path) -> Found:
+    """Return what is in sight in the folder, by one look; nothing if there is no folder yet.
 
     Raises:
         LedgerError: The folder can't be read.
@@ -31,25 +39,28 @@ def ledger_paths(folder: Path) -> Iterator[Path]:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
     except (FileNotFoundError, NotADirectoryError):
-        return
+        return Found((), ())
     except OSError as exc:
         raise LedgerError(f"cannot read the state folder {folder}: {exc.strerror}") from exc
+    shown = [name for name in names if not name.startswith(".")]
     for name in names:
-        if name.endswith(SUFFIX) and not name.startswith("."):
-            yield folder / name
-        elif name.startswith("."):
+        if name.startswith("."):
             _drop_hidden(folder / name)
+    return Found(
+        [folder / name for name in shown if name.endswith(SUFFIX)],
+        [folder / name for name in shown if name.endswith(REPORT_SUFFIX)],
+    )
 
 
-def is_abandoned(folder: Path, *, since: float = 0.0) -> bool:
+def is_abandoned(ledgers: Iterable[Path], *, since: float = 0.0) -> bool:
     """Whether there is a ledger whose lock is free, of those that were opened since then.
 
     Args:
-        folder: Where the ledgers are.
+        ledgers: Their paths.
         since: Seconds since the epoch; the ledgers' names begin with their time in milliseconds.
     """
     first = f"{int(since * 1000):013d}"
-    return any(is_free(path) for path in ledger_paths(folder) if path.name >= first)
+    return any(is_free(path) for path in ledgers if path.name >= first)
 
 
 def is_free(path: Path) -> bool:

@@ -32,7 +32,7 @@ __all__ = [
     "read_settings",
 ]
 
-DEFAULT_LIFECYCLE: Final = ("signals", "sweep", "tracking", "teardown")
+DEFAULT_LIFECYCLE: Final = ("reaper", "signals", "sweep", "tracking", "teardown")
 
 
 class SweepMode(StrEnum):

@@ -443,7 +443,8 @@ class TestXdist:
         result.assert_outcomes(passed=8)
         assert len(set((pytester.path / "ids").read_text().splitlines())) == 1
 
-    def test_a_worker_that_crashes_leaves_nothing(self, run: Run, store: FolderStore) -> None:
+    @pytest.mark.usefixtures("no_reaper")
+    def test_a_worker_that_crashes_leaves_nothing_at_the_runs_end(self, run: Run, store: FolderStore) -> None:
         result = run(
             """
             import os

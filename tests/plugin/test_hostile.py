@@ -178,6 +178,7 @@ def test_an_unusable_state_folder_hurts_no_run_without_machines(
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
+@pytest.mark.usefixtures("no_reaper")
 def test_a_run_that_forks_for_each_test(run: Run, names: Names, pytester: pytest.Pytester) -> None:
     pytester.makeconftest("""
         import os
@@ -199,6 +200,7 @@ def test_a_run_that_forks_for_each_test(run: Run, names: Names, pytester: pytest
     assert "1 swept, 0 left" in result.stdout.str()
 
 
+@pytest.mark.usefixtures("no_reaper")
 def test_an_engine_that_is_gone_costs_the_next_runs_little(
     run: Run, store: FolderStore, names: Names, ledgers: Names
 ) -> None:

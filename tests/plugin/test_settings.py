@@ -285,6 +285,7 @@ class TestLeaks:
 
         assert result.ret == pytest.ExitCode.TESTS_FAILED
 
+    @pytest.mark.usefixtures("no_reaper")
     def test_the_next_run_sweeps_it(self, run: Run, store: FolderStore, names: Names, ledgers: Names) -> None:
         run(ONE).assert_outcomes(passed=1)
         assert len(names()) == len(ledgers()) == 1
@@ -349,6 +350,7 @@ class TestLifecycle:
         )
 
 
+@pytest.mark.usefixtures("no_reaper")
 class TestSweep:
     """At the start of a run, also one that runs nothing."""
 

@@ -194,6 +194,7 @@ def test_xdist(
     assert ledgers() == []
 
 
+@pytest.mark.usefixtures("no_reaper")
 def test_sigkill_is_cleaned_up_by_the_next_run(
     start: Start, store: FolderStore, names: Names, ledgers: Names
 ) -> None:

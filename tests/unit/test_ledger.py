@@ -14,7 +14,7 @@ import pytest
 
 from vmharness import Record, State
 from vmharness._ledger import FileLedger, FileLedgers
-from vmharness._locks import is_abandoned
+from vmharness._locks import is_abandoned, look
 from vmharness.errors import LedgerError
 
 RECORD = Record(
@@ -50,7 +50,7 @@ def test_a_new_ledger_is_in_sight_and_held(ledgers: FileLedgers) -> None:
     assert list(ledgers.paths()) == [ledger.path]
     assert ledgers.claim(ledger.path) is None
     assert ledgers.living(ledger.path)
-    assert not is_abandoned(ledgers.folder)
+    assert not is_abandoned(look(ledgers.folder).ledgers)
     ledger.close()
 
 
@@ -69,7 +69,7 @@ def test_a_dead_ledger_can_be_claimed_with_all_it_says(ledgers: FileLedgers) -> 
     ledger.write(replace(RECORD, id="r2", name="other"))
     ledger.write(replace(RECORD, state=State.RUNNING))
     path = die(ledger)
-    assert is_abandoned(ledgers.folder)
+    assert is_abandoned(look(ledgers.folder).ledgers)
 
     claimed = claim(ledgers, path)
 
@@ -342,4 +342,4 @@ def test_leftovers_of_a_process_that_died_while_opening_go(ledgers: FileLedgers)
 
 def test_no_folder_is_no_ledgers(tmp_path: Path) -> None:
     assert not list(FileLedgers(tmp_path / "none").paths())
-    assert not is_abandoned(tmp_path / "none")
+    assert not is_abandoned(look(tmp_path / "none").ledgers)

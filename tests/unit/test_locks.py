@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmharness._locks import is_abandoned, is_free, is_linked, ledger_paths, lock
+from vmharness._locks import is_abandoned, is_free, is_linked, lock, look
 from vmharness.errors import LedgerError
 
 Open = Callable[[Path], int]
@@ -29,7 +29,7 @@ def opened() -> Iterator[Open]:
 
 
 def names(folder: Path) -> list[str]:
-    return [path.name for path in ledger_paths(folder)]
+    return [path.name for path in look(folder).ledgers]
 
 
 # -- in sight
@@ -83,7 +83,7 @@ def test_no_folder_is_no_ledgers_and_so_is_a_file(tmp_path: Path) -> None:
 
     assert names(tmp_path / "none") == []
     assert names(tmp_path / "file") == []
-    assert not is_abandoned(tmp_path / "none")
+    assert not is_abandoned(look(tmp_path / "none").ledgers)
 
 
 def test_a_folder_that_cannot_be_read_is_an_error_and_not_an_empty_one(tmp_path: Path) -> None:
@@ -101,10 +101,10 @@ def test_a_held_lock_is_not_free_and_is_not_given_again(tmp_path: Path, opened: 
     owner, other = opened(path), opened(path)
 
     assert is_free(path)
-    assert is_abandoned(tmp_path)
+    assert is_abandoned(look(tmp_path).ledgers)
     assert lock(owner)
     assert not is_free(path)
-    assert not is_abandoned(tmp_path)
+    assert not is_abandoned(look(tmp_path).ledgers)
     assert not lock(other)
 
 
@@ -113,7 +113,7 @@ def test_one_abandoned_ledger_among_held_ones_is_found(tmp_path: Path, opened: O
     (tmp_path / "2.ledger").touch()
     assert lock(opened(tmp_path / "3.ledger"))
 
-    assert is_abandoned(tmp_path)
+    assert is_abandoned(look(tmp_path).ledgers)
 
 
 def test_a_lock_goes_with_its_owner(tmp_path: Path) -> None:

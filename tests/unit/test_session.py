@@ -10,7 +10,7 @@ import pytest
 
 from vmharness import Lifecycle, MachineInfo, Provider, Record, Session, Settings, Spec, State
 from vmharness._ledger import FileLedger, FileLedgers
-from vmharness._locks import is_abandoned
+from vmharness._locks import is_abandoned, look
 from vmharness._protected import Protected, ProtectedList
 from vmharness._settings import SweepMode
 from vmharness.errors import (
@@ -352,7 +352,7 @@ def test_what_stays_at_the_end_is_raised_and_stays_on_the_books(
         session.close()
     session.close()
 
-    assert is_abandoned(ledgers.folder)
+    assert is_abandoned(look(ledgers.folder).ledgers)
 
 
 def test_without_teardown_machines_go_at_the_sessions_end(

@@ -27,6 +27,7 @@ __all__ = ["RUN", "Run"]
 _SESSION_VARIABLE: Final = "VMHARNESS_SESSION"
 # What falls when a plugin is switched off, for the header.
 _FALLS: Final = {
+    "reaper": "machines of a killed run stay until the next session's sweep",
     "signals": "SIGTERM and SIGHUP leave machines to the next session's sweep",
     "sweep": "machines of dead sessions stay",
     "tracking": "machines that tests make by other means stay",
@@ -66,7 +67,7 @@ class Run:
             from vmharness._plugins import load_lifecycle
             from vmharness._session import Session
 
-            self._session = Session(
+            session = Session(
                 self._settings,
                 ledgers=FileLedgers(self._state),
                 plugins=load_lifecycle(self._settings.lifecycle),
@@ -74,6 +75,8 @@ class Run:
                 began_at=self._began_at,
                 say=self._say,
             )
+            _ = session.ledger  # without one there is no session
+            self._session = session
             self._session.open()
             self._outer_id = os.environ.get(_SESSION_VARIABLE)
             os.environ[_SESSION_VARIABLE] = self._session.id
@@ -118,10 +121,11 @@ class Run:
             self._signals.install()
 
     def _sweep(self) -> None:
-        mode = self._settings.sweep
         self._live = True
         try:
-            if mode is SweepMode.PREFIX or (mode is SweepMode.OWNED and self._abandoned()):
+            abandoned = self._abandoned()
+            mode = self._settings.sweep
+            if mode is SweepMode.PREFIX or (mode is SweepMode.OWNED and abandoned):
                 _ = self.session
         except VMHarnessError as exc:
             self._note(f"cannot sweep: {exc}")
@@ -132,10 +136,17 @@ class Run:
         return self._config.pluginmanager.hasplugin("dsession")
 
     def _abandoned(self, since: float = 0.0) -> bool:
-        from vmharness._locks import is_abandoned
+        """Say what reapers did, and whether there is a ledger without an owner that was opened since then."""
+        from vmharness._locks import is_abandoned, look
         from vmharness._places import host_id
 
-        return is_abandoned(self._state / host_id(), since=since)
+        found = look(self._state / host_id())
+        if found.reports:
+            from vmharness._reports import take_reports
+
+            for line in take_reports(found.reports):
+                self._note(line)
+        return is_abandoned(found.ledgers, since=since)
 
     def _note(self, text: str) -> None:
         """Say something in the summary that no session is there to say."""
@@ -203,7 +214,7 @@ class Run:
         self._live = self._worker is None
         try:
             # A worker or a forked child may have died and left its ledger.
-            if self._worker is None and self._session is None and self._abandoned(since=self._began_at):
+            if self._worker is None and self._abandoned(since=self._began_at) and self._session is None:
                 _ = self.session
         except VMHarnessError as exc:
             self._note(f"cannot clean up after processes that died: {exc}")

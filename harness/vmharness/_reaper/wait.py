@@ -1,0 +1,61 @@
+"""The reaper while its owner lives: it waits for the lock of its owner's ledger. Run as a script.
+
+Getting the lock is the news that the owner is dead, the proof of it, and the right to delete what the
+ledger names. Until then it loads next to nothing, and knows nothing of vmharness: an own one waits for
+each process of a run. Then, if anything is left to do, it becomes `vmharness._reaper.reap`.
+"""
+
+# No `from __future__`, no typing: each import is memory and time that every session pays for.
+import fcntl
+import os
+import signal
+import sys
+
+# A terminal or CI job that ends may send these to all it can find. What remains to be done is short.
+_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
+
+def main(ledger: str, report: int, python: str) -> None:
+    """Wait until the ledger's owner is dead, then reap.
+
+    Args:
+        ledger: Path of the ledger.
+        report: Descriptor of a pipe: our process id is written to it once we wait, and it stays open as
+            long as we do.
+        python: The interpreter that has vmharness.
+    """
+    if os.fork():  # nobody's child: whoever waits for all of its children doesn't wait for us
+        os._exit(0)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    os.chdir(os.path.dirname(ledger))  # noqa: PTH120 - pathlib costs as much as all the rest
+    descriptor = os.open(ledger, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+    os.write(report, b"%d\n" % os.getpid())
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if _is_settled(descriptor):
+        return
+    os.set_inheritable(descriptor, True)  # noqa: FBT003
+    os.set_inheritable(report, False)  # noqa: FBT003
+    reap = [python, "-P", "-Wignore", "-m", "vmharness._reaper.reap", ledger, str(descriptor)]
+    os.execv(python, reap)  # noqa: S606 - the lock comes along with the descriptor
+
+
+def _is_settled(descriptor: int) -> bool:
+    """Whether the ledger surely names no machine that may be there; that it was unlinked proves nothing."""
+    import json
+
+    content = b""
+    while part := os.pread(descriptor, 1 << 20, len(content)):
+        content += part
+    states: dict[str, str] = {}
+    try:
+        for line in content.split(b"\n")[1:-1]:
+            record = json.loads(line)
+            states[record["id"]] = record["state"]
+    except (KeyError, TypeError, ValueError):
+        return False
+    return all(state in ("gone", "kept") for state in states.values())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
