@@ -79,10 +79,11 @@ class Cell:
         """Who must remove the machine."""
         if self.moment is Moment.SWEEP or self.death is Death.KILL_BOTH:
             return Layer.NEXT
+        # Workers don't hear the terminal's interrupt: execnet ends them some seconds after their controller.
+        if self.runner is Runner.XDIST and self.death in (*_SIGNALS, Death.SIGINT_TWICE, Death.KILL):
+            return Layer.RUN
         if self.death in _LEAVES_NO_TIME:
             return Layer.REAPER
-        if self.runner is Runner.XDIST and self.death in (*_SIGNALS, Death.KILL):
-            return Layer.RUN
         return Layer.REAPER if self.death is Death.KILL else Layer.EXIT
 
 
