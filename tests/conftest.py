@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from vmharness._settings import DEFAULT_LIFECYCLE
+
 pytest_plugins = ["pytester"]
 
 # A run started by nohup or in a script's background ignores interrupts, and so would the runs that it tests.
@@ -25,6 +27,14 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VMHARNESS_STATE_DIR", str(folder))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg-state"))
     return folder
+
+
+@pytest.fixture
+def no_reaper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switch the reaper off, for tests of what the next run does without one."""
+    monkeypatch.setenv(
+        "VMHARNESS_LIFECYCLE", ",".join(name for name in DEFAULT_LIFECYCLE if name != "reaper")
+    )
 
 
 @pytest.fixture(scope="session")

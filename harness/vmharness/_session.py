@@ -104,7 +104,6 @@ class Session:
         self._door = threading.Condition()
         self._closing = False
         self._given_up = False
-        self.passed_on = False
         self._creating = 0
         self._books = Books(ledgers, self.id, self._providers, self._clock, changed=self._changed, say=say)
 
@@ -134,13 +133,8 @@ class Session:
         self._close_door()
         self._observe(lambda plugin: plugin.closing(self, interrupted), backwards=True)
         self.delete(self.unfinished())
-        if not self.passed_on:
-            self.settle(self.ledger)
+        self.settle(self.ledger)
         self._drained = True
-
-    def pass_on(self) -> None:
-        """Leave what is unsettled at the end to a process that takes the ledger over; see `hooks.Session`."""
-        self.passed_on = True
 
     def _close_door(self) -> None:
         """Let no more creates begin, and give those under way in other threads a while to end."""

@@ -177,10 +177,6 @@ class Session(Protocol):
         """
         ...
 
-    def pass_on(self) -> None:
-        """Don't wait for maybes at the end: a process is there that takes the ledger over, and looks on."""
-        ...
-
     def unfinished(self, scope: str | None = None) -> Sequence[Record]:
         """Return our records that are neither GONE nor KEPT, of one scope or of all."""
         ...

@@ -90,6 +90,45 @@ def test_an_interrupt_at_a_random_moment(
     assert set(engine.names()) == set(strangers), text
 
 
+@pytest.mark.parametrize("runner", [[], ["-n2"]], ids=["plain", "xdist"])
+@pytest.mark.parametrize("moment", ["create", "body"])
+def test_a_run_killed_as_a_group_is_cleaned_up_by_its_reapers(
+    start: Start,
+    strangers: Sequence[str],
+    engine: Engine,
+    wait_until: WaitUntil,
+    tmp_path: Path,
+    runner: list[str],
+    moment: str,
+) -> None:
+    suite = f"""
+        import pathlib
+        import time
+        import pytest
+
+        @pytest.mark.parametrize("n", range(2))
+        def test_one(vm, n):
+            pathlib.Path({str(tmp_path)!r}, "body").touch()
+            time.sleep(60)
+    """
+    process = start(suite, "--vm-prefix=killed", *runner)
+    body = tmp_path / "body"
+    seen = (
+        body.exists
+        if moment == "body"
+        else lambda: any(name.startswith("killed-") for name in engine.names())
+    )
+    wait_until(seen)
+
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+    wait_until(lambda: set(engine.names()) == set(strangers))
+    time.sleep(3)  # what the other worker had asked for may have been on its way
+    wait_until(lambda: set(engine.names()) == set(strangers))
+
+
+@pytest.mark.usefixtures("no_reaper")
 def test_a_run_killed_in_mid_create_is_swept_by_the_next(
     start: Start, strangers: Sequence[str], engine: Engine, ledgers: Ledgers, wait_until: WaitUntil
 ) -> None:
@@ -125,6 +164,7 @@ def test_a_strangers_name_is_left_alone(start: Start, strangers: Sequence[str]) 
     assert "1 failed" in text
 
 
+@pytest.mark.usefixtures("no_reaper")
 def test_a_stranger_that_took_the_name_after_our_death(
     start: Start, strangers: Sequence[str], engine: Engine, ledgers: Ledgers, wait_until: WaitUntil
 ) -> None:

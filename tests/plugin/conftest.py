@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from vmharness._settings import DEFAULT_LIFECYCLE
 from vmharness_fake import FolderFakeProvider, FolderStore
 
 Run = Callable[..., pytest.RunResult]
@@ -40,14 +39,6 @@ def environ(monkeypatch: pytest.MonkeyPatch, store: FolderStore, state: Path) ->
     monkeypatch.setenv("VMHARNESS_FAKE_DIR", str(store.endpoint.removeprefix("folder:")))
     monkeypatch.setenv("VMHARNESS_STATE_DIR", str(state))
     monkeypatch.setenv("VMHARNESS_BACKEND", "fake")
-
-
-@pytest.fixture
-def no_reaper(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Switch the reaper off, for tests of what the next run does without one."""
-    monkeypatch.setenv(
-        "VMHARNESS_LIFECYCLE", ",".join(name for name in DEFAULT_LIFECYCLE if name != "reaper")
-    )
 
 
 @pytest.fixture

@@ -46,12 +46,6 @@ class Reaper(Lifecycle):
         if before is None and now.state is State.WANTED and now.tracked:
             self._confirm(session)
 
-    def closing(self, session: Session, interrupted: int) -> None:
-        """Leave it to look for machines of unfinished creates, if somebody wants this process to end."""
-        if interrupted and session.unfinished():
-            self._confirm(session)
-            session.pass_on()
-
     def closed(self, session: Session) -> None:
         """Forget it: it ends when there is nothing left to do."""
         del session
