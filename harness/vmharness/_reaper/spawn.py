@@ -12,7 +12,7 @@ from typing import Final
 
 from vmharness.errors import VMHarnessError
 
-__all__ = ["LOG", "PATHS", "Reaper", "spawn"]
+__all__ = ["LOG", "PATHS", "Reaper", "environment", "open_log", "spawn"]
 
 # The reaper's log, in the ledger's folder; it is renamed to LOG + ".1" when it is longer than this, in bytes.
 LOG: Final = "reaper.log"
@@ -32,18 +32,19 @@ class Reaper:
         self.ledger: Final = ledger
         self._process = process
         self._pipe = pipe
-        self._pid = 0
+        # 0 until it is confirmed.
+        self.pid: int = 0
 
     def confirm(self) -> bool:
         """Wait until it waits for its owner's end; False: it is dead. May be repeated."""
-        if not self._pid:
+        if not self.pid:
             readable, _, _ = select.select([self._pipe], [], [], _START_S)
             said = os.read(self._pipe, 32) if readable else b""
             if readable:
                 self._process.wait()  # it forked, and left at once
             if not said.endswith(b"\n"):
                 return False
-            self._pid = int(said)
+            self.pid = int(said)
         return self._lives()
 
     def _lives(self) -> bool:
@@ -52,7 +53,7 @@ class Reaper:
         if readable:
             return False
         try:
-            os.kill(self._pid, 0)
+            os.kill(self.pid, 0)
         except ProcessLookupError:
             return False
         return True
@@ -76,7 +77,7 @@ def spawn(ledger: Path, environ: Mapping[str, str] = os.environ) -> Reaper:
     pipe, report = os.pipe()
     log = -1
     try:
-        log = _open_log(ledger.parent / LOG)
+        log = open_log(ledger.parent / LOG)
         wait = Path(__file__).with_name("wait.py")
         argv = [sys.executable, "-I", "-S", str(wait), str(ledger), str(report), sys.executable]
         process = subprocess.Popen(
@@ -84,7 +85,7 @@ def spawn(ledger: Path, environ: Mapping[str, str] = os.environ) -> Reaper:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=_environment(environ),
+            env=environment(environ),
             pass_fds=[report],
             start_new_session=True,
         )
@@ -102,7 +103,7 @@ def spawn(ledger: Path, environ: Mapping[str, str] = os.environ) -> Reaper:
     return Reaper(ledger, process, pipe)
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the reaper's environment, in which relative paths mean what they mean here."""
     kept = {name: value for name, value in environ.items() if name not in _CI_MARKS}
     if kept.get("PYTHONPATH"):
@@ -115,7 +116,7 @@ def _absolute(paths: list[str]) -> str:
     return os.pathsep.join(str(Path(path).absolute()) for path in paths)
 
 
-def _open_log(path: Path) -> int:
+def open_log(path: Path) -> int:
     """Open the log, a new one if it is long."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
