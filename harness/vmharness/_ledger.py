@@ -17,6 +17,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
+from vmharness._interrupts import held
 from vmharness._locks import SUFFIX, is_free, is_linked, lock, look
 from vmharness._model import Record, State
 from vmharness._places import check_private, host_id, make_private, state_folder
@@ -80,7 +81,7 @@ class FileLedger:
     def write(self, record: Record) -> None:
         """Append the record; see `vmharness.hooks.Ledger`."""
         line = json.dumps(asdict(record), ensure_ascii=True).encode() + b"\n"
-        with self._writing:
+        with self._writing, held:
             if self._descriptor is None:
                 raise LedgerError(f"cannot write to the ledger {self.path}: it is closed")
             if record.state is State.WANTED and not self._in_sight():
@@ -104,7 +105,7 @@ class FileLedger:
 
     def close(self) -> None:
         """Unlink the file if all is settled, then drop the lock; see `vmharness.hooks.Ledger`."""
-        with self._writing:
+        with self._writing, held:
             if self._descriptor is None:
                 return
             settled = all(record.state is State.GONE for record in self.records.values())
@@ -154,7 +155,7 @@ def _append(descriptor: int, line: bytes, *, sync: bool) -> None:
             rest = rest[os.write(descriptor, rest) :]
         if sync:
             os.fsync(descriptor)
-    except BaseException:  # an interrupt, too, may come between the parts of a line
+    except BaseException:  # what a debugger or a tracer raises comes between the parts of a line, too
         try:
             os.ftruncate(descriptor, size)
         except OSError:
@@ -239,6 +240,10 @@ class FileLedgers:
         """
         make_private(self.state)
         make_private(self.folder)
+        with held:
+            return self._open(session_id)
+
+    def _open(self, session_id: str) -> FileLedger:
         stem = f"{int(time.time() * 1000):013d}-{os.getpid()}-{os.urandom(4).hex()}"
         hidden, path = self.folder / f".{stem}", self.folder / f"{stem}{SUFFIX}"
         header = {"vmharness": VERSION, "session": session_id, "pid": os.getpid()}

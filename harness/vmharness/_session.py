@@ -128,7 +128,7 @@ class Session:
             KeyboardInterrupt: It was interrupted; the rest is in the ledger, for the next session's sweep.
         """
         late = any(record.state in (State.WANTED, State.RUNNING) for record in self.unfinished())
-        if not self._books.held or (self._drained and not late):
+        if self._given_up or not self._books.held or (self._drained and not late):
             return
         self._close_door()
         self._observe(lambda plugin: plugin.closing(self, interrupted), backwards=True)
@@ -157,7 +157,7 @@ class Session:
                 self._door.notify_all()
 
     def give_up(self) -> None:
-        """Leave what is left to the next session's sweep; `close` then only drops the lock."""
+        """Leave what is left to the reaper or the next session's sweep; `close` then only drops the lock."""
         self._given_up = True
 
     def close(self) -> None:
@@ -168,8 +168,7 @@ class Session:
         """
         stuck: Sequence[Record] = ()
         try:
-            if not self._given_up:
-                self.drain()
+            self.drain()
         finally:
             if self._books.held:
                 self._drained = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -251,6 +252,39 @@ def vars_of(record: Record) -> dict[str, object]:
     from dataclasses import asdict
 
     return asdict(record)
+
+
+def test_no_interrupt_tears_a_line_or_loses_one(ledgers: FileLedgers) -> None:
+    class Struck(BaseException):
+        """Raised by the handler, as KeyboardInterrupt is."""
+
+    armed: list[bool] = []  # so that it strikes a write, and not the test itself
+
+    def strike(number: int, frame: object) -> None:
+        if armed:
+            armed.clear()
+            raise Struck
+
+    before = signal.signal(signal.SIGALRM, strike)
+    ledger, struck, number = ledgers.open("s"), 0, 0
+    signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+    try:
+        while struck < 300 or number < 300:
+            number += 1
+            try:
+                armed.append(True)
+                ledger.write(replace(RECORD, id=f"r{number}", state=State.RUNNING))
+                armed.clear()
+            except Struck:
+                struck += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    contents = ledgers.read(ledger.path)
+    assert contents.damage == []
+    assert contents.records == ledger.records
+    ledger.abandon()
 
 
 def test_a_closed_ledger_takes_no_more(ledgers: FileLedgers) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -54,6 +55,7 @@ class Run:
         self._id = worker["testrunuid"] if worker else uuid.uuid4().hex
         self._parts: list[Part] = []
         self._notes: list[str] = []
+        self._summed_up = False
         # pytest captures what is written while tests run; then the summary says it.
         self._live = False
 
@@ -98,6 +100,11 @@ class Run:
         """Name the backend without asking it, and the plugins that are switched off."""
         settings = self._settings
         lines = [f"vmharness: backend {settings.backend or 'the first whose engine answers'}"]
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            lines.append(
+                "vmharness: interrupts are ignored, as by what a script or nohup starts in the background: "
+                "Ctrl+C and SIGINT end nothing; SIGTERM ends the run in good order"
+            )
         if settings.sweep is SweepMode.OFF:
             lines.append(f"vmharness: sweep=off: {_FALLS['sweep']}")
         lines += [
@@ -205,21 +212,23 @@ class Run:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Clean up after the last fixture; a worker then sends its part to the controller."""
+        interrupts = int(session.exitstatus == pytest.ExitCode.INTERRUPTED)
         try:
             return (yield)
+        except KeyboardInterrupt:
+            interrupts += 1
+            raise
         finally:
-            self._finish(session)
+            self._finish(session, interrupts)
 
-    def _finish(self, session: pytest.Session) -> None:
+    def _finish(self, session: pytest.Session, interrupts: int) -> None:
         self._live = self._worker is None
         try:
-            # A worker or a forked child may have died and left its ledger.
-            if self._worker is None and self._abandoned(since=self._began_at) and self._session is None:
-                _ = self.session
-        except VMHarnessError as exc:
-            self._note(f"cannot clean up after processes that died: {exc}")
+            self._clean_up(interrupts)
+        except KeyboardInterrupt:
+            self._hand_over()
         if self._session is not None:
-            self._drain(self._session, interrupted=session.exitstatus == pytest.ExitCode.INTERRUPTED)
+            self._parts.append(self._part(self._session))
         if self._notes:
             from vmharness._summary import Part
 
@@ -230,17 +239,33 @@ class Run:
         if seen and self._settings.leaks is Leaks.ERROR and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _drain(self, ours: Session, *, interrupted: bool) -> None:
+    def _clean_up(self, interrupts: int) -> None:
+        """Delete what is left; after a second interrupt, nothing is waited for."""
+        if interrupts > 1:
+            self._hand_over()
+            return
+        try:
+            # A worker or a forked child may have died and left its ledger.
+            if self._worker is None and self._abandoned(since=self._began_at) and self._session is None:
+                _ = self.session
+            if self._session is not None:
+                self._session.drain(interrupted=interrupts)
+        except VMHarnessError as exc:
+            self._note(f"cannot clean up: {exc}")
+
+    def _hand_over(self) -> None:
+        """Leave what is left to who comes after us; they get it when the ledger's lock is dropped."""
+        if self._session is None:
+            return
+        self._session.give_up()
+        if self._session.unfinished():
+            heir = "its reaper" if "reaper" in self._settings.lifecycle else "the next session's sweep"
+            self._session.report(f"interrupted while cleaning up: what is left is for {heir}")
+
+    def _part(self, session: Session) -> Part:
         from vmharness._summary import part_of
 
-        try:
-            ours.drain(interrupted=int(interrupted))
-        except KeyboardInterrupt:
-            ours.give_up()
-            ours.report("interrupted while cleaning up: what may be left is for the next session's sweep")
-        except VMHarnessError as exc:
-            ours.report(f"cannot clean up: {exc}")
-        self._parts.append(part_of(ours))
+        return part_of(session)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -253,30 +278,48 @@ class Run:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what was created, deleted, swept and left, with the commands that remove what is left."""
-        if not self._parts:
-            return
-        from vmharness._summary import lines
-
-        text = lines(self._parts)
+        text = self._lines()
         if text:
             terminalreporter.section("vmharness")
             for line in text:
                 terminalreporter.write_line(line)
+        self._summed_up = True
+
+    def _lines(self) -> Sequence[str]:
+        if not self._parts:
+            return ()
+        from vmharness._summary import lines
+
+        return lines(self._parts)
 
     def pytest_unconfigure(self) -> None:
         """Drop the lock and restore the signal handlers, when the reports are written."""
         if self._session is not None:
-            sys.stdout.flush()
+            try:
+                self._session.drain()  # of a run that ended before its first test
+            except KeyboardInterrupt:
+                self._hand_over()
+            except VMHarnessError as exc:
+                self._note(f"cannot clean up: {exc}")
+            self._say_what_is_left(self._session)
+            sys.stdout.flush()  # a signal that ended the run is sent once more now
             try:
                 self._session.close()
             except CleanupFailed:
-                pass  # the summary named them
+                pass  # they were said
             if self._outer_id is None:
                 os.environ.pop(_SESSION_VARIABLE, None)
             else:
                 os.environ[_SESSION_VARIABLE] = self._outer_id
         if self._signals is not None:
             self._signals.restore()
+
+    def _say_what_is_left(self, session: Session) -> None:
+        """Say it where there was no summary: there is no terminal, or the run ended before or within it."""
+        if self._worker is None and not self._summed_up and session.unfinished():
+            self._parts = self._parts or [self._part(session)]
+            sys.stderr.write("".join(f"vmharness: {line}\n" for line in self._lines()))
+            sys.stderr.flush()
 
 
 def _worker_sweep(worker: dict[str, Any], settings: Settings) -> SweepMode:
