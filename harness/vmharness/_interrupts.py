@@ -1,4 +1,4 @@
-"""Holding signals off while something must not be torn apart; it knows not what that is, nor who handles them.
+"""Holding signals off while something must not be torn apart; it knows not what that is nor who handles them.
 
 Python runs a signal's handler in the main thread, between any two of its steps, and most of them raise there.
 """
