@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vmharness._machine import Machine
     from vmharness._model import CommandResult, Kind, MachineInfo, MachineState, Record, Spec, State
-    from vmharness._session import Session, open_session
+    from vmharness._opening import open_session
+    from vmharness._session import Session
     from vmharness._settings import Settings
     from vmharness.errors import VMHarnessError
     from vmharness.hooks import Lifecycle
@@ -47,7 +48,7 @@ _HOMES = {
     "Spec": "_model",
     "State": "_model",
     "VMHarnessError": "errors",
-    "open_session": "_session",
+    "open_session": "_opening",
 }
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from vmharness._cleanup import NO_ANSWER, Cleanup, Outcome, Verdict, undone
-from vmharness._clock import Clock, pauses
+from vmharness._clock import Clock
+from vmharness._inhand import InHand
 from vmharness._ledger import FileLedger, FileLedgers
 from vmharness._model import Record, State
 from vmharness._naming import new_token
@@ -32,9 +33,6 @@ _log = logging.getLogger("vmharness.session")
 
 # How long deleting machines may take, in seconds, all that are asked for at once together.
 _DELETE_S: Final = 60.0
-# How long a session's end waits for machines of unfinished creates, in seconds: longer than engines take
-# whose image is at hand; the five minutes of a download would keep a person who pressed Ctrl+C.
-_WAIT_S: Final = 15.0
 # For how long an engine that gave no listing isn't asked again, in seconds: eight dead ledgers of an engine
 # that is off cost a run's start what one costs.
 _SILENT_S: Final = 10.0
@@ -86,6 +84,7 @@ class Books:
         self._changed = changed
         self._say = say
         self._counting = threading.Lock()
+        self._in_hand = InHand()
         # Engines that gave no listing for a dead session's ledger, and when: the next one doesn't wait again.
         self._silent: dict[str, tuple[float, str]] = {}
         self._adopted: set[str] = set()
@@ -105,6 +104,9 @@ class Books:
         if self.closed:
             raise LedgerError("cannot open a ledger: the session is closed")
         if self._ledger is not None:
+            # Its threads, too, which may have been at something.
+            self._counting = threading.Lock()
+            self._in_hand = InHand()
             self._fresh = set()
             self.tally = Tally()
         self._ledger = self._ledgers.open(self._session_id)
@@ -208,13 +210,14 @@ class Books:
         """Prove, delete in parallel, wait out Busy, verify by one listing; see `vmharness.hooks.Session`."""
         book = ledger or self.ledger
         claimed = book is not self._ledger
-        now = [book.records.get(record.id, record) for record in records]
         limit = _DELETE_S if timeout is None else timeout
-        for outcomes in run_parallel(lambda group: self._delete_group(group, limit, book), _groups(now)):
-            for outcome in outcomes:
-                self.move(outcome.record, outcome.state, error=outcome.error, ledger=book)
-                self._count(outcome, claimed=claimed)
-        return [book.records.get(record.id, record) for record in now]
+        with self._in_hand.take({record.id for record in records}, limit) as ids:
+            now = [book.records.get(record.id, record) for record in records if record.id in ids]
+            for outcomes in run_parallel(lambda group: self._delete_group(group, limit, book), _groups(now)):
+                for outcome in outcomes:
+                    self._count(outcome, claimed=claimed)  # first: who sees it gone sees it counted
+                    self.move(outcome.record, outcome.state, error=outcome.error, ledger=book)
+        return [book.records.get(record.id, record) for record in records]
 
     def adopt(self, record: Record) -> Record:
         """Write a record of a machine that no ledger named; it counts as swept."""
@@ -311,31 +314,8 @@ class Books:
         names = frozenset(machine.name for machine in protected if _plain(machine.endpoint) == here)
         return Cleanup(provider, self._clock), names
 
-    def settle(self, ledger: Ledger) -> None:
-        """Look for a ledger's maybes with growing pauses until they are seen and deleted, or settled.
-
-        What is not seen by then, or in 15 s, stays in the ledger: the next session looks again.
-        """
-        left = self.settles_in(ledger)
-        if left <= 0:
-            return
-        longest = min(left, _WAIT_S)
-        until = self._clock.monotonic() + longest
-        names = ", ".join(record.name for record in _maybes(ledger))
-        self._say(f"looking up to {longest:.0f} s for machines of unfinished creates: {names}")
-        for pause in pauses():
-            if self._clock.monotonic() + pause > until:
-                return
-            self._clock.sleep(pause)
-            self.delete(_maybes(ledger), ledger=ledger)
-            if not _maybes(ledger):
-                return
-
-    def settles_in(self, ledger: Ledger) -> float:
-        """Return in how many seconds none of a ledger's maybes can appear any more; 0 = there is none."""
-        return max((self._settles_in(record) for record in _maybes(ledger)), default=0.0)
-
-    def _settles_in(self, record: Record) -> float:
+    def settles_in(self, record: Record) -> float:
+        """Return in how many seconds a maybe's machine can't appear any more; 0 or less = it is settled."""
         try:
             longest = settling(self._providers.get(record.backend, record.endpoint))
         except VMHarnessError:
@@ -376,12 +356,6 @@ def _groups(records: Sequence[Record]) -> Sequence[Sequence[Record]]:
         if record.state is not State.GONE:
             groups.setdefault((record.backend, record.endpoint), []).append(record)
     return list(groups.values())
-
-
-def _maybes(ledger: Ledger) -> Sequence[Record]:
-    """Return the records of creates of ours whose outcome is unknown."""
-    records = list(ledger.records.values())
-    return [record for record in records if record.state is State.MAYBE and not record.tracked]
 
 
 def _left_alone(record: Record) -> Outcome:

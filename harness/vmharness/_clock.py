@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import threading
 import time
 from collections.abc import Iterator
 
@@ -27,6 +28,10 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         select.select([], [], [], max(0.0, seconds))
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait until the event is set, or for so long, and say whether it is."""
+        return event.wait(seconds)
 
 
 def pauses(*, first: float = 0.05, factor: float = 1.6, most: float = 2.0) -> Iterator[float]:

@@ -1,32 +1,28 @@
-"""One run, and *how* its machines are recorded, created, proven, deleted and verified.
+"""One run: all that it can do with its machines, and the calls of its lifecycle plugins' hooks.
 
-*When* is the lifecycle plugins' affair: the session calls their hooks and knows none of them, nor any
+*How* is done by the floors below; *when* is the plugins' affair: the session knows none of them, nor any
 engine, nor pytest.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Final, TypedDict, Unpack
 
 from vmharness._books import Books, Tally
 from vmharness._cleanup import Verdict, expired
 from vmharness._clock import Clock
+from vmharness._door import Door
 from vmharness._ledger import FileLedgers
 from vmharness._machine import Machine
+from vmharness._making import EXPIRY_S, Maker
+from vmharness._maybes import Maybes
 from vmharness._model import (
-    LABEL_EXPIRES,
-    LABEL_HOST,
     LABEL_NAME,
-    LABEL_SESSION,
-    LABEL_TEST,
     LABEL_TOKEN,
     Kind,
     MachineInfo,
@@ -34,29 +30,22 @@ from vmharness._model import (
     Spec,
     State,
 )
-from vmharness._naming import check_name, check_tracked, make_name, new_token
+from vmharness._naming import check_tracked
 from vmharness._owners import Owner, Owners
-from vmharness._places import boot_id, host_id
-from vmharness._plugins import load_lifecycle
 from vmharness._providers import Providers
-from vmharness._settings import Settings, environment, nearest_pyproject, pyproject, read_settings
+from vmharness._settings import Settings
+from vmharness._threads import start_thread
 from vmharness.errors import (
     CleanupFailed,
-    CreateFailed,
-    NameTaken,
-    PluginError,
     SettingsError,
-    VMHarnessError,
 )
 from vmharness.hooks import Ledger, Lifecycle
-from vmharness.provider import Describes, Provider, TakesLabels
+from vmharness.provider import Provider
 
-__all__ = ["Session", "SpecFields", "Tally", "open_session"]
+__all__ = ["Session", "SpecFields", "Tally", "describe"]
 
 _log = logging.getLogger("vmharness.session")
 
-# After this a machine whose ledger is gone may be swept by anybody, in seconds.
-_EXPIRY_S: Final = 12 * 3600.0
 # How long a session's end waits for creates that other threads have under way, in seconds.
 _LAST_CREATES_S: Final = 15.0
 
@@ -79,6 +68,17 @@ class Session:
     """One process's part of a run. Made by `open_session`, or by the pytest plugin.
 
     Its methods may be called from threads; `open`, `drain` and `close` from the thread that made it.
+
+    Args:
+        settings: The run's settings.
+        ledgers: Where ledgers are.
+        plugins: Lifecycle plugins and their names, in the order of their hooks.
+        providers: Opens providers; None = as the settings say.
+        id: The run's, if it has one already.
+        began_at: When the run began, in seconds since the epoch; None = now.
+        clock: Reads the time and waits.
+        say: Shows a line to the user at once, where that is possible.
+        start: Runs a task in the background, given a name for it.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class Session:
         began_at: float | None = None,
         clock: Clock | None = None,
         say: Callable[[str], None] = _log.info,
+        start: Callable[[str, Callable[[], None]], None] = start_thread,
     ) -> None:
         self._clock = clock or Clock()
         self.id: Final = id or uuid.uuid4().hex
@@ -101,11 +102,18 @@ class Session:
         self._plugins = tuple(plugins)
         self._providers = providers or Providers(settings.backend)
         self._drained = False
-        self._door = threading.Condition()
-        self._closing = False
+        self._door = Door()
         self._given_up = False
-        self._creating = 0
         self._books = Books(ledgers, self.id, self._providers, self._clock, changed=self._changed, say=say)
+        self._maybes = Maybes(self._books, self._clock, say=say, start=start)
+        self._maker = Maker(
+            settings,
+            self.id,
+            self._books,
+            self._providers,
+            pass_gates=self._pass_gates,
+            delete=self._delete_now,
+        )
 
     # -- opening and closing
 
@@ -130,31 +138,12 @@ class Session:
         late = any(record.state in (State.WANTED, State.RUNNING) for record in self.unfinished())
         if self._given_up or not self._books.held or (self._drained and not late):
             return
-        self._close_door()
+        self._maybes.stop()
+        self._door.shut(_LAST_CREATES_S)
         self._observe(lambda plugin: plugin.closing(self, interrupted), backwards=True)
         self.delete(self.unfinished())
         self.settle(self.ledger)
         self._drained = True
-
-    def _close_door(self) -> None:
-        """Let no more creates begin, and give those under way in other threads a while to end."""
-        with self._door:
-            self._closing = True
-            self._door.wait_for(lambda: self._creating == 0, timeout=_LAST_CREATES_S)
-
-    @contextmanager
-    def _through_door(self) -> Generator[None]:
-        """Count a create that is under way."""
-        with self._door:
-            if self._closing:
-                raise VMHarnessError("cannot create a machine: the session is ending")
-            self._creating += 1
-        try:
-            yield
-        finally:
-            with self._door:
-                self._creating -= 1
-                self._door.notify_all()
 
     def give_up(self) -> None:
         """Leave what is left to the reaper or the next session's sweep; `close` then only drops the lock."""
@@ -293,7 +282,11 @@ class Session:
 
     def settle(self, ledger: Ledger) -> None:
         """Look for a ledger's maybes until they settle; see `vmharness.hooks.Session`."""
-        self._books.settle(ledger)
+        self._maybes.wait(ledger)
+
+    def settle_later(self) -> None:
+        """Look for our maybes in the background; see `vmharness.hooks.Session`."""
+        self._maybes.look_later()
 
     def removal(self, record: Record) -> str:
         """Return the command that removes a machine, for a person to run."""
@@ -331,79 +324,15 @@ class Session:
             VMHarnessError: What a gate raised; the engine was not asked.
         """
         __tracebackhide__ = True  # in pytest's tracebacks: the user's call is what matters
-        with self._through_door():
-            return self._create(replace(spec or Spec(name=""), **fields), scope, backend, timeout)
-
-    def _create(self, spec: Spec, scope: str, backend: str, timeout: float | None) -> Machine:
-        __tracebackhide__ = True
-        made_up = not spec.name
-        name = make_name(self.settings.prefix, scope) if made_up else check_name(spec.name)
-        spec = replace(spec, name=name, image=spec.image or self.settings.image)
-        timeout = self.settings.create_timeout if timeout is None else timeout
-        provider, backend = self.provider(backend), self.backend(backend)
-        self._meet(provider, backend)
-        self._clear(provider, name)
-        token = new_token() if isinstance(provider, TakesLabels) else ""
-        record = self._books.new(name, backend, deadline=timeout, token=token, scope=scope, image=spec.image)
-        self._books.add(record)
-        labels = self._pass_gates(record)
-        if isinstance(provider, TakesLabels):
-            spec = replace(
-                spec, labels={**spec.labels, **labels, **self._labels(record, provider.label_length)}
-            )
-        try:
-            info = provider.create(spec, timeout=timeout)
-            if info.name != name:
-                raise PluginError(f"backend {backend!r} made {info.name!r} where {name!r} was asked for")
-            record = self._books.made(record, made_up=made_up)
-        except (NameTaken, CreateFailed) as exc:
-            self.move(record, State.GONE, error=str(exc))
-            raise
-        except BaseException as exc:
-            self.move(record, State.MAYBE, error=str(exc) or type(exc).__name__)
-            raise
-        return Machine(info, record, provider, user=spec.user, delete=self._delete_now)
-
-    def _clear(self, provider: Provider, name: str) -> None:
-        """Delete what is left of an earlier machine of ours by that name, so that a rerun can have it."""
-        earlier = [
-            record
-            for record in self.unfinished()
-            if (record.name, record.endpoint) == (name, provider.endpoint)
-            and record.state in (State.MAYBE, State.STUCK, State.DOOMED)
-        ]
-        if earlier:
-            self.delete(earlier)
+        spec = replace(spec or Spec(name=""), **fields)
+        with self._door.through():
+            return self._maker.make(spec, scope=scope, backend=backend, timeout=timeout)
 
     def _pass_gates(self, record: Record) -> Mapping[str, str]:
         labels: dict[str, str] = {}
-        try:
-            for _, plugin in self._plugins:
-                labels.update(plugin.before_create(self, record) or {})
-        except BaseException as exc:
-            self.move(record, State.GONE, error=f"the engine was not asked: {exc}")
-            raise
+        for _, plugin in self._plugins:
+            labels.update(plugin.before_create(self, record) or {})
         return labels
-
-    def _labels(self, record: Record, longest: int) -> Mapping[str, str]:
-        return {
-            LABEL_TOKEN: record.token,
-            LABEL_SESSION: self.id,
-            LABEL_HOST: f"{host_id()}-{boot_id()}",
-            LABEL_EXPIRES: str(int(record.wanted_at + _EXPIRY_S)),
-            LABEL_TEST: record.scope[-longest:],
-            LABEL_NAME: record.name,
-        }
-
-    def _meet(self, provider: Provider, backend: str) -> None:
-        """Note the engine's name and version for the summary, when it is first used."""
-        if provider.endpoint not in self.tally.engines and isinstance(provider, Describes):
-            try:
-                said = f"{backend}: {provider.describe()} at {provider.endpoint}"
-            except VMHarnessError as exc:
-                said = f"{backend}: {exc}"
-            self.tally.engines[provider.endpoint] = said
-            _log.info("%s", said)
 
     # -- machines that others make
 
@@ -440,7 +369,7 @@ class Session:
             expired(info, now)
             and (info.labels or {}).get(LABEL_NAME) == info.name
             and info.created_at is not None
-            and now - info.created_at > _EXPIRY_S
+            and now - info.created_at > EXPIRY_S
         )
         if not by_prefix and not by_label:
             return None  # most machines: the ledgers needn't be read for them
@@ -471,40 +400,3 @@ class Session:
 def describe(failed: CleanupFailed) -> str:
     """Return one line for each machine that is left."""
     return "\n".join(str(error) for error in failed.exceptions)
-
-
-@contextmanager
-def open_session(
-    *, backend: str = "", settings: Settings | None = None, environ: Mapping[str, str] = os.environ
-) -> Generator[Session]:
-    """Open a session for a block; at the block's end all of its machines are gone.
-
-    Args:
-        backend: Name of the backend; "" = the configured one, or the first whose engine answers.
-        settings: All settings; None = those of the environment and of pyproject.toml.
-        environ: The environment.
-
-    Raises:
-        SettingsError: A setting is malformed.
-        PluginError: A lifecycle plugin can't be loaded.
-        LedgerError: The ledger can't be opened; nothing can be created then.
-        CleanupFailed: At the end: machines are left. It doesn't replace an exception that leaves the
-            block, but is logged.
-    """
-    if settings is None:
-        settings = read_settings([environment(environ), pyproject(nearest_pyproject(Path.cwd()))])
-    if backend:
-        settings = replace(settings, backend=backend)
-    session = Session(
-        settings, ledgers=FileLedgers.usual(environ), plugins=load_lifecycle(settings.lifecycle)
-    )
-    try:
-        session.open()
-        yield session
-    except BaseException:
-        try:
-            session.close()
-        except CleanupFailed as exc:
-            _log.error("%s", describe(exc))
-        raise
-    session.close()

@@ -1,4 +1,4 @@
-"""Asking an engine several things at once; the one module that starts threads.
+"""Asking an engine several things at once, or while others go on; the one module that starts threads.
 
 The threads are daemons and none is alive while nothing is under way: a pool's threads would fail at
 interpreter exit, and hold a second Ctrl+C until the slowest call ends. It knows no engine.
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-__all__ = ["run_parallel"]
+__all__ = ["run_parallel", "start_thread"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -58,3 +58,13 @@ def run_parallel(task: Callable[[T], R], items: Sequence[T], *, limit: int = _LI
     if raised:
         raise raised[0]
     return [results[index] for index in range(len(items))]
+
+
+def start_thread(name: str, task: Callable[[], None]) -> None:
+    """Call `task` in a thread that the process's end doesn't wait for.
+
+    Args:
+        name: What for, in a word.
+        task: Must not raise.
+    """
+    threading.Thread(target=task, name=f"vmharness-{name}", daemon=True).start()

@@ -177,6 +177,13 @@ class Session(Protocol):
         """
         ...
 
+    def settle_later(self) -> None:
+        """Look for our maybes in the background, and delete them on sight, until they settle.
+
+        May be repeated; the session's end stops it.
+        """
+        ...
+
     def unfinished(self, scope: str | None = None) -> Sequence[Record]:
         """Return our records that are neither GONE nor KEPT, of one scope or of all."""
         ...

@@ -38,7 +38,15 @@ def engine(store: MemoryStore, clock: FakeClock) -> FakeProvider:
 
 
 @pytest.fixture
-def make_session(ledgers: FileLedgers, engine: FakeProvider, clock: FakeClock) -> Callable[..., Session]:
+def tasks() -> list[Callable[[], None]]:
+    """What sessions wanted to be done in the background."""
+    return []
+
+
+@pytest.fixture
+def make_session(
+    ledgers: FileLedgers, engine: FakeProvider, clock: FakeClock, tasks: list[Callable[[], None]]
+) -> Callable[..., Session]:
     def make(
         *plugins: Lifecycle,
         settings: Settings | None = None,
@@ -61,6 +69,7 @@ def make_session(ledgers: FileLedgers, engine: FakeProvider, clock: FakeClock) -
             providers=Providers(settings.backend, connect=connect or find),
             clock=clock,
             id=id,
+            start=lambda name, task: tasks.append(task),
         )
         session.open()
         return session

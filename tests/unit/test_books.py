@@ -20,7 +20,7 @@ from vmharness.errors import LedgerError, UnknownBackend
 from vmharness.provider import LABEL_TOKEN, ShowsDelete
 from vmharness.testing import FaultyProvider
 from vmharness.testing._fake_clock import FakeClock
-from vmharness_fake import FakeProvider, Fault, Faults, Latencies, MemoryStore
+from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore
 
 Make = Callable[..., Books]
 Changed = Callable[[Record | None, Record], None]
@@ -480,71 +480,6 @@ class TestJudge:
 
         assert verdict.outcome
         assert "protected" in verdict.outcome.error
-
-
-class TestSettle:
-    """Looking for what an unfinished create may still bring."""
-
-    @pytest.fixture
-    def engine(self, store: MemoryStore, clock: FakeClock) -> FakeProvider:
-        latencies = Latencies(settle_s=6.0)
-        return FakeProvider(store, latencies=latencies, clock=clock.time, sleep=clock.sleep)
-
-    def maybe(self, books: Books, name: str = "vmh-x") -> Record:
-        record = books.add(books.new(name, "fake", deadline=1.0, token=f"token of {name}"))
-        return books.move(record, State.MAYBE)
-
-    def test_without_maybes_nobody_waits(
-        self, books: Books, clock: FakeClock, engine: FakeProvider, said: list[str]
-    ) -> None:
-        create(books, engine)
-
-        books.settle(books.ledger)
-
-        assert not clock.slept
-        assert not said
-
-    def test_it_is_said_for_what_and_for_how_long(self, books: Books, said: list[str]) -> None:
-        self.maybe(books)
-        self.maybe(books, "vmh-y")
-
-        books.settle(books.ledger)
-
-        assert said == ["looking up to 6 s for machines of unfinished creates: vmh-x, vmh-y"]
-
-    def test_one_that_comes_is_deleted_and_the_wait_is_over(
-        self, books: Books, engine: FakeProvider, store: MemoryStore, clock: FakeClock
-    ) -> None:
-        record = self.maybe(books)
-        store.set_faults(Faults((Fault("create", "late", seconds=1.0),)))
-        with pytest.raises(TimeoutError):
-            engine.create(Spec(name="vmh-x", labels={LABEL_TOKEN: record.token}), timeout=0.1)
-
-        books.settle(books.ledger)
-
-        assert not engine.list()
-        assert books.ledger.records[record.id].state is State.GONE
-        assert sum(clock.slept) < 3.0, "it had come after one second"
-
-    def test_one_whose_time_is_over_is_not_waited_for(
-        self, books: Books, clock: FakeClock, said: list[str]
-    ) -> None:
-        self.maybe(books)
-        clock.sleep(7.0)
-        clock.slept.clear()
-
-        books.settle(books.ledger)
-
-        assert not clock.slept
-        assert not said
-
-    def test_nobody_waits_where_nobody_can_look(self, books: Books, clock: FakeClock) -> None:
-        record = books.new("web", "fake", deadline=1.0)
-        books.add(replace(record, backend="gone", state=State.MAYBE))
-
-        books.settle(books.ledger)
-
-        assert not clock.slept
 
 
 class TestRemoval:

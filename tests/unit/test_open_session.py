@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 from vmharness import Settings, open_session
 from vmharness._ledger import FileLedgers
 from vmharness.errors import CleanupFailed, PluginError, SettingsError
-from vmharness_fake import Fault, Faults, FolderFakeProvider, FolderStore
+from vmharness_fake import Fault, Faults, FolderFakeProvider, FolderStore, wait_for
 
 
 @pytest.fixture
@@ -91,6 +94,26 @@ def test_what_is_left_is_logged_beside_the_blocks_own_error(
 
     assert "cannot delete machine 'web'" in caplog.text
     assert "delete it with:" in caplog.text
+
+
+def test_an_interrupt_in_the_clean_up_says_what_is_left(
+    environ: Mapping[str, str], store: FolderStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupt() -> None:
+        wait_for(store, "delete", "waits")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def block() -> None:
+        with open_session(environ=environ) as session:
+            session.create(name="web")
+            store.hold("delete:before")
+            threading.Thread(target=interrupt).start()
+
+    with caplog.at_level(logging.ERROR), pytest.raises(KeyboardInterrupt):
+        block()
+
+    assert "left: web of fake; delete it with:" in caplog.text
+    store.release("delete:before")
 
 
 def test_the_argument_wins_over_settings_and_these_over_the_environment(

@@ -16,6 +16,7 @@ from typing import Final
 from vmharness._books import Books
 from vmharness._clock import Clock, pauses
 from vmharness._ledger import FileLedgers
+from vmharness._maybes import Maybes
 from vmharness._model import Record, State
 from vmharness._providers import Providers
 from vmharness._reaper.spawn import PATHS
@@ -75,6 +76,7 @@ def reap(books: Books, ledger: Ledger, clock: Clock) -> None:
         ledger: The dead owner's; we hold its lock.
         clock: Reads the time and waits.
     """
+    maybes = Maybes(books, clock, say=_log.info)
     began = clock.monotonic()
     for pause in pauses(most=_PAUSE_S):
         books.delete(_unfinished(ledger), ledger=ledger)
@@ -82,7 +84,7 @@ def reap(books: Books, ledger: Ledger, clock: Clock) -> None:
         tried = clock.monotonic() - began
         # Of an engine that doesn't answer nobody knows what it has: that is tried as long as a delete.
         failing = any(record.error for record in rest) and tried < _PATIENCE_S
-        if not rest or not (failing or books.settles_in(ledger) > 0):
+        if not rest or not (failing or maybes.settle_in(ledger) > 0):
             return
         clock.sleep(pause)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from vmharness._clock import Clock
 
 __all__ = ["FakeClock"]
@@ -32,6 +34,12 @@ class FakeClock(Clock):
         self.slept.append(seconds)
         self._wall += seconds
         self._steady += seconds
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Let time pass at once, unless the event is set."""
+        if not event.is_set():
+            self.sleep(seconds)
+        return event.is_set()
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock forward, or back if negative, as a person or NTP may."""
