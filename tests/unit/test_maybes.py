@@ -207,7 +207,7 @@ def test_what_one_thread_is_at_another_waits_for_and_does_not_do_again(
 ) -> None:
     engine = FakeProvider(store)  # on the real clock, for the threads to wait by
     providers = Providers("fake", connect=lambda backend, endpoint: engine)
-    books = Books(ledgers, "s", providers, Clock(), changed=lambda *states: None, say=lambda text: None)
+    books = Books(ledgers, "s", providers, Clock(), changed=lambda before, now: None, say=lambda text: None)
     record = maybe(books)
     engine.create(Spec(name=record.name, labels={LABEL_TOKEN: record.token}), timeout=1)
     store.hold("delete:before")
