@@ -74,6 +74,14 @@ def eventually(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+def is_dead(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
 def one_name(names: Names) -> str:
     (name,) = names()
     return name
@@ -141,6 +149,33 @@ def test_in_a_sweep_twice_it_ends_at_once(
     store.release("delete:before")
     text, _ = start("def test_two(): pass").communicate(timeout=60)
     assert names() == ledgers() == [], text
+
+
+def test_deletes_that_outlast_xdists_patience_are_the_reapers(
+    start: Start, store: FolderStore, names: Names
+) -> None:
+    store.hold("delete:before")
+    process = start(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("n", range(2))
+        def test_one(vm, n):
+            vm.run(["sleep", "60"])
+        """,
+        "-n2",
+    )
+    workers = {event.pid for event in wait_for(store, "run", "begin", count=2)}
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    eventually(lambda: all(is_dead(pid) for pid in workers))
+    assert len(names()) == 2
+
+    store.release("delete:before")
+
+    eventually(lambda: names() == [])
+    deleted = [event for event in store.events() if (event.verb, event.phase) == ("delete", "accepted")]
+    assert not {event.pid for event in deleted} & workers
 
 
 def test_a_process_that_is_deaf_to_interrupts_says_so(start: Start, store: FolderStore, names: Names) -> None:
