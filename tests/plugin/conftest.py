@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from vmharness_fake import FolderFakeProvider, FolderStore
+from vmharness_fake import POINTS, FolderFakeProvider, FolderStore
 
 Run = Callable[..., pytest.RunResult]
+Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -51,6 +55,38 @@ def run(pytester: pytest.Pytester) -> Run:
         return pytester.runpytest_subprocess(*(f"-pno:{name}" for name in sorted(off)), "-W", "error", *args)
 
     return run
+
+
+@pytest.fixture
+def start(pytester: pytest.Pytester, store: FolderStore) -> Iterator[Start]:
+    """Start pytest in a process group of its own, reporting to junit.xml; whatever happens, it is ended."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(suite: str, *args: str, deaf: bool = False) -> subprocess.Popen[str]:
+        pytester.makepyfile(suite)
+        argv = [sys.executable, "-m", "pytest", "-pno:cacheprovider", "--junit-xml=junit.xml", *args]
+        process = subprocess.Popen(
+            ["env", "--ignore-signal=INT", *argv] if deaf else argv,
+            cwd=pytester.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for point in POINTS:
+        store.release(point)
+    for process in started:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+        assert process.stdout
+        process.stdout.close()
 
 
 @pytest.fixture

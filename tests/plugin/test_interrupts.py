@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,40 +31,6 @@ def slow():
 def test_one(vm, slow):
     vm.run(["sleep", "60"])
 """
-
-
-@pytest.fixture
-def start(pytester: pytest.Pytester, store: FolderStore) -> Iterator[Start]:
-    """Start pytest in a process group of its own; whatever happens, it is ended."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(suite: str, *args: str, deaf: bool = False) -> subprocess.Popen[str]:
-        pytester.makepyfile(suite)
-        argv = [sys.executable, "-m", "pytest", "-pno:cacheprovider", *args]
-        if deaf:
-            argv = ["env", "--ignore-signal=INT", *argv]
-        process = subprocess.Popen(
-            argv,
-            cwd=pytester.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for point in ("delete:before", "list:before", "create:accepted"):
-        store.release(point)
-    for process in started:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
-        assert process.stdout
-        process.stdout.close()
 
 
 def eventually(condition: Callable[[], object]) -> None:

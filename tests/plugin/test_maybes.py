@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-
-import pytest
+from collections.abc import Callable
 
 from vmharness_fake import Fault, Faults, FolderStore, wait_for
 
@@ -21,28 +18,6 @@ def test_next():
     from vmharness_fake import connect
     connect().exists("nobody")
 """
-
-
-@pytest.fixture
-def start(pytester: pytest.Pytester) -> Iterator[Start]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start(suite: str, *args: str) -> subprocess.Popen[str]:
-        pytester.makepyfile(suite)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-pno:cacheprovider", "-pno:xdist", *args],
-            cwd=pytester.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def test_it_goes_on_sight_while_another_test_runs(

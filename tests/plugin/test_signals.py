@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -25,35 +24,6 @@ def test_before(vm):
 def test_one(vm, shared_vm):
     vm.run(["sleep", "60"])
 """
-
-
-@pytest.fixture
-def start(pytester: pytest.Pytester) -> Iterator[Start]:
-    """Start pytest in a process group of its own; whatever happens, it is ended."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(suite: str, *args: str) -> subprocess.Popen[str]:
-        pytester.makepyfile(suite)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-pno:cacheprovider", "--junit-xml=junit.xml", *args],
-            cwd=pytester.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
-        assert process.stdout
-        process.stdout.close()
 
 
 def at(store: FolderStore, moment: str) -> None:
