@@ -101,6 +101,19 @@ class TestProcess:
 
         eventually(lambda: not reaper.confirm())
 
+    @pytest.mark.parametrize(("state", "stays"), [(State.GONE, False), (State.KEPT, True)])
+    def test_a_ledger_that_its_owner_had_no_time_to_drop_goes_unless_something_is_kept(
+        self, engine: FakeProvider, ledger: FileLedger, reaper: Reaper, state: State, *, stays: bool
+    ) -> None:
+        assert reaper.confirm()
+        ledger.write(record_of(engine, "vmh-one"))
+        ledger.write(record_of(engine, "vmh-one", state=state))
+
+        ledger.abandon()
+
+        eventually(lambda: not reaper.confirm())
+        assert ledger.path.exists() is stays
+
     def test_that_it_was_killed_is_noticed(self, reaper: Reaper) -> None:
         assert reaper.confirm()
         assert reaper.pid != os.getpid()

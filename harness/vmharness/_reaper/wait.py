@@ -30,9 +30,15 @@ def main(ledger: str, report: int, python: str) -> None:
         signal.signal(number, signal.SIG_IGN)
     os.chdir(os.path.dirname(ledger))  # noqa: PTH120 - pathlib costs as much as all the rest
     descriptor = os.open(ledger, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
-    os.write(report, b"%d\n" % os.getpid())
+    try:
+        os.write(report, b"%d\n" % os.getpid())
+    except BrokenPipeError:
+        pass  # its owner died meanwhile, and may have named machines that others made
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    if _is_settled(descriptor):
+    states = _states(descriptor)
+    if states is not None and states <= {"gone", "kept"}:
+        if states <= {"gone"} and _is_there(descriptor, ledger):
+            os.unlink(ledger)  # noqa: PTH108 - its owner died between its last machine and its own end
         return
     os.set_inheritable(descriptor, True)  # noqa: FBT003
     os.set_inheritable(report, False)  # noqa: FBT003
@@ -40,8 +46,11 @@ def main(ledger: str, report: int, python: str) -> None:
     os.execv(python, reap)  # noqa: S606 - the lock comes along with the descriptor
 
 
-def _is_settled(descriptor: int) -> bool:
-    """Whether the ledger surely names no machine that may be there; that it was unlinked proves nothing."""
+def _states(descriptor: int) -> set[str] | None:
+    """Return the states of all machines that the ledger names, whether it is still in sight or not.
+
+    None: not all of it can be read.
+    """
     import json
 
     content = b""
@@ -53,8 +62,17 @@ def _is_settled(descriptor: int) -> bool:
             record = json.loads(line)
             states[record["id"]] = record["state"]
     except (KeyError, TypeError, ValueError):
+        return None
+    return set(states.values())
+
+
+def _is_there(descriptor: int, path: str) -> bool:
+    """Whether the open file is still the one at the path."""
+    try:
+        there = os.lstat(path)
+    except OSError:
         return False
-    return all(state in ("gone", "kept") for state in states.values())
+    return os.path.samestat(os.fstat(descriptor), there)
 
 
 if __name__ == "__main__":
