@@ -6,8 +6,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
+from typing import Final
 
-__all__ = ["Cell", "Death", "Layer", "Moment", "Runner", "all_cells", "cells", "reason_against"]
+__all__ = [
+    "SAME",
+    "Backend",
+    "Cell",
+    "Death",
+    "Layer",
+    "Moment",
+    "Runner",
+    "all_cells",
+    "cells",
+    "reason_against",
+]
+
+
+class Backend(StrEnum):
+    """On which engine the run has its machines."""
+
+    FAKE = "fake"
+    DOCKER = "docker"
+    LXD = "lxd"
 
 
 class Runner(StrEnum):
@@ -22,26 +42,42 @@ class Death(StrEnum):
 
     EXCEPTION = "exception in the test"
     SETUP_EXCEPTION = "exception in fixture setup"
+    FINALIZER = "KeyboardInterrupt in a fixture's finalizer"
+    PYTEST_EXIT = "pytest.exit in the test"
     LATE = "create time-out, late arrival"
     SIGINT = "SIGINT"
     SIGINT_TWICE = "SIGINT twice"
+    SIGINT_STORM = "SIGINT until it ends"
     SIGTERM = "SIGTERM"
     SIGHUP = "SIGHUP"
+    SIGQUIT = "SIGQUIT"
     KILL = "SIGKILL of pytest"
     KILL_WORKER = "SIGKILL of one worker"
     KILL_GROUP = "SIGKILL of the process group"
     KILL_REAPER = "SIGKILL of the reaper"
     KILL_BOTH = "SIGKILL of reaper and pytest"
+    STOPPED = "SIGSTOP, another session, SIGKILL"
     EXIT = "os._exit"
     SEGFAULT = "segfault"
     TIMEOUT = "pytest-timeout, thread method"
     CI = "CI: INT, TERM, KILL"
     RESTART = "the engine restarts"
+    OFF = "SIGKILL while the engine is off"
+
+
+# What needs no entry of its own, for it takes the same way through the code.
+SAME: Final = {
+    "SIGABRT, a failed assertion in C": Death.SEGFAULT,
+    "MemoryError, RecursionError, `sys.exit` in a test": Death.EXCEPTION,
+    "the OOM killer": Death.KILL,
+    "pytest-timeout, signal method": Death.EXCEPTION,
+}
 
 
 class Moment(StrEnum):
     """When it strikes."""
 
+    COLLECTION = "collection"
     BEFORE = "before the create"
     DURING = "during the create"
     AFTER = "created, not recorded"
@@ -53,7 +89,7 @@ class Moment(StrEnum):
 
 
 class Layer(StrEnum):
-    """Who removes the machine; in a cell the others are off."""
+    """Who removes the machine; in a cell the later ones are off."""
 
     EXIT = "exit"
     RUN = "run"
@@ -80,35 +116,36 @@ class Cell:
         if self.moment is Moment.SWEEP or self.death is Death.KILL_BOTH:
             return Layer.NEXT
         # Workers don't hear the terminal's interrupt: execnet ends them some seconds after their controller.
-        if self.runner is Runner.XDIST and self.death in (*_SIGNALS, Death.SIGINT_TWICE, Death.KILL):
+        if self.runner is Runner.XDIST and self.death in _HEARD_BY_THE_CONTROLLER:
             return Layer.RUN
-        if self.death in _LEAVES_NO_TIME:
-            return Layer.REAPER
-        return Layer.REAPER if self.death is Death.KILL else Layer.EXIT
+        return Layer.EXIT if self.death in _IN_ORDER else Layer.REAPER
 
 
-_SIGNALS = (Death.SIGINT, Death.SIGTERM, Death.SIGHUP)
-_LEAVES_NO_TIME = (
-    Death.SIGINT_TWICE,
-    Death.KILL_WORKER,
-    Death.KILL_GROUP,
-    Death.EXIT,
-    Death.SEGFAULT,
-    Death.TIMEOUT,
-    Death.CI,
+_SIGNALS: Final = (Death.SIGINT, Death.SIGTERM, Death.SIGHUP)
+_HEARD_BY_THE_CONTROLLER: Final = (*_SIGNALS, Death.SIGINT_TWICE, Death.SIGINT_STORM, Death.KILL)
+_OF_THE_SUITE: Final = {
+    Death.EXCEPTION: Moment.BODY,
+    Death.SETUP_EXCEPTION: Moment.SETUP,
+    Death.FINALIZER: Moment.TEARDOWN,
+    Death.PYTEST_EXIT: Moment.BODY,
+    Death.LATE: Moment.DURING,
+}
+# Deaths that leave the run time to end in order; of the others nothing is left but the reaper.
+_IN_ORDER: Final = (*_SIGNALS, *_OF_THE_SUITE, Death.KILL_REAPER, Death.RESTART)
+_IN_A_TEST: Final = (
+    Moment.BEFORE,
+    Moment.DURING,
+    Moment.AFTER,
+    Moment.SETUP,
+    Moment.BODY,
+    Moment.TEARDOWN,
 )
-_IN_A_TEST = (Moment.SETUP, Moment.BODY, Moment.TEARDOWN, Moment.BEFORE, Moment.DURING, Moment.AFTER)
 
 
-def reason_against(cell: Cell) -> str:
-    """Return why a cell makes no sense; "" if it does."""
+def reason_against(cell: Cell, backend: Backend = Backend.FAKE) -> str:
+    """Return why a cell makes no sense on an engine; "" if it does."""
     death, moment, plain = cell.death, cell.moment, cell.runner is Runner.PLAIN
-    of_the_suite = {
-        Death.EXCEPTION: Moment.BODY,
-        Death.SETUP_EXCEPTION: Moment.SETUP,
-        Death.LATE: Moment.DURING,
-    }
-    if death in of_the_suite and moment is not of_the_suite[death]:
+    if death in _OF_THE_SUITE and moment is not _OF_THE_SUITE[death]:
         return "the suite itself does it, there"
     if death is Death.KILL_WORKER and plain:
         return "there are no workers"
@@ -118,11 +155,18 @@ def reason_against(cell: Cell) -> str:
         return "one process: as SIGKILL of pytest"
     if death is Death.TIMEOUT and moment not in _IN_A_TEST:
         return "time-outs are tests'"
-    if moment is Moment.SWEEP and death in (Death.KILL_REAPER, Death.KILL_BOTH, Death.SIGINT_TWICE):
+    if moment is Moment.SWEEP and death in (Death.KILL_REAPER, Death.KILL_BOTH):
         return "the reaper has no part in it"
-    if death is Death.RESTART and moment not in (Moment.BEFORE, Moment.BODY, Moment.TEARDOWN, Moment.END):
-        return "a call that the fake engine has begun is beyond its restart; real engines show it"
+    if moment is Moment.SWEEP and death is Death.SIGINT_TWICE:
+        return "the first one ends the sweep"
+    if death is Death.OFF and moment not in (Moment.DURING, Moment.BODY):
+        return "what its reaper meets is the same: unfinished creates, or machines"
+    if backend is Backend.FAKE and death is Death.RESTART and moment not in _FAKE_RESTARTS:
+        return "a call that the fake engine has begun is beyond its restart: real engines only"
     return ""
+
+
+_FAKE_RESTARTS: Final = (Moment.BEFORE, Moment.BODY, Moment.TEARDOWN, Moment.END, Moment.SWEEP)
 
 
 def all_cells() -> Iterator[Cell]:
@@ -131,6 +175,6 @@ def all_cells() -> Iterator[Cell]:
         yield Cell(death, moment, runner)
 
 
-def cells() -> list[Cell]:
-    """Return the cells that make sense."""
-    return [cell for cell in all_cells() if not reason_against(cell)]
+def cells(backend: Backend = Backend.FAKE) -> list[Cell]:
+    """Return the cells that make sense on an engine."""
+    return [cell for cell in all_cells() if not reason_against(cell, backend)]

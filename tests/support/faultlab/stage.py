@@ -1,34 +1,22 @@
-"""One run on a fake engine, whose deaths are real: started, brought to its moment, struck, and looked at.
-
-What the engine has is read from its files, never through the code under test.
-"""
+"""Runs on an engine under test, whose deaths are real, and their state folder."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from faultlab.suites import CONFTEST, POINTS
-from vmharness_fake import Event, Faults, FolderStore, wait_for
+from faultlab.engine import EngineUnderTest, eventually
+from faultlab.suites import CONFTEST
 
-__all__ = ["Run", "Stage", "eventually", "reapers"]
+__all__ = ["Run", "Stage", "eventually", "is_dead", "reapers"]
 
-_POLL_S: Final = 0.01
-
-
-def eventually(condition: Callable[[], object], within: float, what: Callable[[], object]) -> None:
-    """Wait until the condition holds; AssertionError with what was seen if it doesn't in time, in seconds."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within:g} s: {what()}"
-        time.sleep(_POLL_S)
+# How long a run may take to come to its moment, and an engine to be done with what dead clients asked for.
+_PATIENCE_S: Final = 60.0
 
 
 def reapers(state: Path) -> list[int]:
@@ -45,17 +33,25 @@ def reapers(state: Path) -> list[int]:
     return found
 
 
+def is_dead(pid: int) -> bool:
+    """Whether a process is dead, waited for by its parent or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 class Run:
     """A pytest run in a process group of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         self.process: Final = process
-        self._output = output
+        self._folder = folder
 
     @property
     def text(self) -> str:
         """What it printed so far."""
-        return self._output.read_text(errors="replace")
+        return (self._folder / "output").read_text(errors="replace")
 
     def end(self, within: float) -> int:
         """Wait for its end, and return its exit status."""
@@ -64,16 +60,26 @@ class Run:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the run goes on after {within:g} s:\n{self.text}") from None
 
+    def bomb(self, pid: int, how: str) -> None:
+        """Let one of its processes end itself: "exit" by os._exit, "segfault" by a bad pointer."""
+        hidden = self._folder / ".bomb"
+        hidden.write_text(f"{pid} {how}")
+        hidden.rename(self._folder / "bomb")
+
 
 class Stage:
-    """An engine, a state folder and the runs there."""
+    """A state folder, and the runs that use it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        engine: Where they have their machines.
+        folder: Where all files are.
+    """
+
+    def __init__(self, engine: EngineUnderTest, folder: Path) -> None:
+        self.engine: Final = engine
         self.folder: Final = folder
-        self.store: Final = FolderStore(folder / "engine")
         self.state: Final = folder / "state"
         self._runs: list[Run] = []
-        self.store.prepare()
 
     def start(self, suite: str, *args: str, lifecycle: Sequence[str], sweep: str = "owned") -> Run:
         """Start pytest on a suite, with these lifecycle plugins."""
@@ -87,14 +93,14 @@ class Stage:
             if not name.startswith(("VMHARNESS_", "PYTEST_", "COV"))
         }
         environ |= {
-            "VMHARNESS_BACKEND": "fake",
-            "VMHARNESS_FAKE_DIR": str(self.store.path),
+            **self.engine.environ,
+            "VMHARNESS_BACKEND": self.engine.backend,
+            "VMHARNESS_PREFIX": self.engine.prefix,
             "VMHARNESS_STATE_DIR": str(self.state),
             "VMHARNESS_LIFECYCLE": ",".join(lifecycle),
             "VMHARNESS_SWEEP": sweep,
         }
-        output = place / "output"
-        with output.open("wb") as file:
+        with (place / "output").open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pytest", "-pno:cacheprovider", "-q", *args],
                 cwd=place,
@@ -104,47 +110,26 @@ class Stage:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        run = Run(process, output)
+        run = Run(process, place)
         self._runs.append(run)
         return run
 
-    def at(self, point: str, count: int = 1) -> Sequence[Event]:
-        """Wait until so many calls stand at a point, and return them."""
-        return wait_for(self.store, point.partition(":")[0], "waits", detail=point, count=count)
+    @property
+    def reapers_log(self) -> str:
+        """What reapers of the state folder wrote so far."""
+        return "".join(log.read_text() for log in self.state.glob("*/reaper.log"))
 
-    def bomb(self, pid: int, how: str) -> None:
-        """Let a process of the last run end itself: "exit" by os._exit, "segfault" by a bad pointer."""
-        place = self.folder / f"run{len(self._runs) - 1}"
-        hidden = place / ".bomb"
-        hidden.write_text(f"{pid} {how}")
-        hidden.rename(place / "bomb")
-
-    def release_all(self) -> None:
-        """Let all calls go on, and nothing go wrong any more."""
-        for point in POINTS.values():
-            self.store.release(point)
-        self.store.release("list:before")
-        self.store.set_faults(Faults())
-
-    def names(self) -> set[str]:
-        """Return the names of the machines that the engine has, by its own file."""
-        try:
-            text = (self.store.path / "machines.json").read_text()
-        except FileNotFoundError:
-            return set()
-        now = time.time()
-        return {
-            machine["spec"]["name"]
-            for machine in json.loads(text)["machines"]
-            if machine["appears_at"] <= now and not (machine["gone_at"] and machine["gone_at"] <= now)
-        }
-
-    def pids(self, verb: str) -> set[int]:
-        """Return the processes that called a verb."""
-        return {event.pid for event in self.store.events() if event.verb == verb}
+    def at(self, point: str, count: int = 1) -> Sequence[int]:
+        """Wait until so many calls stand at a point, and return whose they are."""
+        eventually(
+            lambda: len(self.engine.stood(point)) >= count,
+            _PATIENCE_S,
+            lambda: (point, self.engine.stood(point), *(run.text for run in self._runs)),
+        )
+        return self.engine.stood(point)
 
     def close(self) -> None:
-        """End what is still there of the runs and their reapers."""
+        """End what is still there of the runs and their reapers, and let the engine come to rest."""
         for run in self._runs:
             try:
                 os.killpg(run.process.pid, signal.SIGKILL)
@@ -152,4 +137,9 @@ class Stage:
                 pass
             run.process.wait()
         for pid in reapers(self.state):
-            os.kill(pid, signal.SIGKILL)
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.engine.forget()
+        eventually(lambda: not self.engine.is_busy(), _PATIENCE_S, lambda: "calls are still under way")

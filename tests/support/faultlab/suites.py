@@ -6,10 +6,11 @@ from typing import Final
 
 from faultlab.cells import Death, Moment
 
-__all__ = ["CONFTEST", "POINTS", "SUITES", "suite"]
+__all__ = ["CONFTEST", "POINTS", "suite"]
 
 # The engine's point at which a run stands when death strikes.
 POINTS: Final = {
+    Moment.COLLECTION: "run:before",
     Moment.BEFORE: "create:before",
     Moment.DURING: "create:accepted",
     Moment.AFTER: "create:after",
@@ -56,6 +57,16 @@ def guest(vm):
 def test_one(guest, n):
     guest.run(["sleep", "0"])
 """
+_AT_IMPORT: Final = """
+import pytest
+from vmharness import open_session
+
+with open_session() as session:
+    session.create(scope="test_it.py").run(["sleep", "0"])
+
+@pytest.mark.parametrize("n", range(2))
+def test_one(n): pass
+"""
 _SETUP: Final = """
 import pytest
 
@@ -74,25 +85,57 @@ import pytest
 def test_one(shared_vm, n): pass
 """
 _FAILS: Final = """
+import sys
 import pytest
 
-@pytest.mark.parametrize("n", range(2))
-def test_one(vm, vm_factory, n):
+def without_end():
+    without_end()
+
+def without_memory():
+    raise MemoryError("on purpose")
+
+@pytest.mark.parametrize("fail", [without_end, without_memory, sys.exit])
+def test_one(vm, vm_factory, fail):
     vm_factory()
-    raise RuntimeError("on purpose")
+    fail()
 """
 _SETUP_FAILS: Final = """
+import sys
+import pytest
+
+@pytest.fixture(params=[RuntimeError, SystemExit])
+def guest(vm_factory, request):
+    vm_factory()
+    raise request.param("on purpose")
+
+def test_one(guest): pass
+"""
+_FINALIZER: Final = """
 import pytest
 
 @pytest.fixture
-def guest(vm_factory):
-    vm_factory()
-    raise RuntimeError("on purpose")
+def guest(vm):
+    yield vm
+    raise KeyboardInterrupt("on purpose")
 
 @pytest.mark.parametrize("n", range(2))
-def test_one(guest, n): pass
+def test_one(guest, shared_vm, n): pass
 """
-SUITES: Final = {
+_EXIT: Final = """
+import pytest
+
+@pytest.mark.parametrize("n", range(2))
+def test_one(vm, shared_vm, n):
+    pytest.exit("on purpose")
+"""
+_OF_A_DEATH: Final = {
+    Death.EXCEPTION: _FAILS,
+    Death.SETUP_EXCEPTION: _SETUP_FAILS,
+    Death.FINALIZER: _FINALIZER,
+    Death.PYTEST_EXIT: _EXIT,
+}
+_OF_A_MOMENT: Final = {
+    Moment.COLLECTION: _AT_IMPORT,
     Moment.SETUP: _SETUP,
     Moment.END: _SHARED,
     Moment.SWEEP: "def test_nothing(): pass",
@@ -101,8 +144,4 @@ SUITES: Final = {
 
 def suite(death: Death, moment: Moment) -> str:
     """Return the suite for a cell."""
-    if death is Death.EXCEPTION:
-        return _FAILS
-    if death is Death.SETUP_EXCEPTION:
-        return _SETUP_FAILS
-    return SUITES.get(moment, _TWO)
+    return _OF_A_DEATH.get(death) or _OF_A_MOMENT.get(moment, _TWO)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from faultlab.cells import Cell, Death, Layer, Moment, Runner, all_cells, reason_against
+from faultlab.cells import SAME, Backend, Cell, Death, Layer, Moment, Runner, all_cells, reason_against
+from faultlab.selection import selected
 
 __all__ = ["page"]
 
@@ -16,46 +18,65 @@ _WORDS: Final = {
     Layer.REAPER: "the reaper, within 5 s and the engine's own time",
     Layer.NEXT: "the next session, before its process ends",
 }
+_HEAD: Final = """\
+# Deaths of a run, and who cleans up
+
+Generated from the tests: in each entry a real pytest process dies at that moment, and then the
+test looks at what the engine has. Beside the run live machines of strangers with names like ours,
+and of two other sessions; all of them must still be there. The layers that aren't named are off.
+"""
+_ENGINES: Final = """\
+- —: makes no sense, for a reason below
+
+All entries are played on the fake engine, which stops a call wherever it shall. Those with **D** are played
+on a Docker engine as well, those with **L** on LXD, whenever the tests have these engines: there a proxy on
+the engine's socket stops the calls, and what is left is read by the engine's own command. The engine that
+restarts, or is off, is a real one that is killed and started again; entries in brackets, where a call that
+it has begun dies with it, are for such engines only. `tox -e matrix` plays all entries on all three.
+"""
+_REAL: Final = {"D": frozenset(selected(Backend.DOCKER)), "L": frozenset(selected(Backend.LXD))}
 
 
 def page() -> str:
     """Return the page as Markdown."""
-    lines = [
-        "# Deaths of a run, and who cleans up",
-        "",
-        "Generated from the tests: in each entry a real pytest process dies at that moment, and then the",
-        "test looks at what the engine has. Beside the run live machines of strangers with names like ours,",
-        "and of two other sessions; all of them must still be there. The layers that aren't named are off.",
-        "",
-        *(f"- **{layer}**: {words}" for layer, words in _WORDS.items()),
-        "- —: makes no sense, for a reason below",
-        "",
-    ]
+    lines = [_HEAD, *(f"- **{layer}**: {words}" for layer, words in _WORDS.items()), _ENGINES]
     for runner in Runner:
-        lines += [
-            f"## {runner}",
-            "",
-            "| death | " + " | ".join(Moment) + " |",
-            "|---" * (len(Moment) + 1) + "|",
-        ]
-        for death in Death:
-            cells = [Cell(death, moment, runner) for moment in Moment]
-            marks = ["—" if reason_against(cell) else str(cell.layer) for cell in cells]
-            if set(marks) != {"—"}:
-                lines.append(f"| {death} | " + " | ".join(marks) + " |")
-        lines.append("")
-    lines += ["## What is left out", ""]
+        lines += [f"## {runner}", "", *_table(runner), ""]
+    lines += ["## What is left out", "", *_reasons(), ""]
+    lines += ["## What needs no entry of its own", ""]
+    lines += [f"- {other}: as {death}" for other, death in SAME.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _table(runner: Runner) -> Iterator[str]:
+    yield "| death | " + " | ".join(Moment) + " |"
+    yield "|---" * (len(Moment) + 1) + "|"
+    for death in Death:
+        marks = [_mark(Cell(death, moment, runner)) for moment in Moment]
+        if set(marks) != {"—"}:
+            yield f"| {death} | " + " | ".join(marks) + " |"
+
+
+def _mark(cell: Cell) -> str:
+    """Say who cleans up, and on which engines that is always played."""
+    if reason_against(cell, Backend.DOCKER):
+        return "—"
+    layer = f"({cell.layer})" if reason_against(cell) else str(cell.layer)
+    letters = [f"**{letter}**" for letter, chosen in _REAL.items() if cell in chosen]
+    return " ".join([layer, *letters])
+
+
+def _reasons() -> Iterator[str]:
     reasons: dict[str, list[Death]] = {}
     for cell in all_cells():
-        if reason := reason_against(cell):
+        if reason := reason_against(cell, Backend.DOCKER):
             found = reasons.setdefault(reason, [])
             if cell.death not in found:
                 found.append(cell.death)
-    lines += [
-        f"- {reason} ({'; '.join(deaths)})" for reason, deaths in reasons.items() if len(deaths) < len(Death)
-    ]
-    lines += [f"- {reason}" for reason, deaths in reasons.items() if len(deaths) == len(Death)]
-    return "\n".join(lines) + "\n"
+    for reason, deaths in reasons.items():
+        # A few, or it is the same for nearly all of them.
+        few = len(deaths) < len(Death) / 2
+        yield f"- {reason} ({'; '.join(deaths)})" if few else f"- {reason}"
 
 
 if __name__ == "__main__":

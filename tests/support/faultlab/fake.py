@@ -1,0 +1,111 @@
+"""The fake engine under test: its store has all that is needed. What it has is read from its own file."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Final
+
+from faultlab.cells import Backend
+from faultlab.engine import EngineUnderTest
+from vmharness.provider import Spec
+from vmharness_fake import POINTS, FakeProvider, Fault, Faults, FolderStore, wait_for
+
+__all__ = ["FakeEngine"]
+
+_TIMEOUT_S: Final = 5.0
+
+
+class FakeEngine(EngineUnderTest):
+    """An engine in a folder."""
+
+    backend: ClassVar = Backend.FAKE
+    own_s: ClassVar = 0.0
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("vmh")
+        self._store = FolderStore(folder)
+        self._store.prepare()
+        self._stranger = FakeProvider(self._store)
+        self._seen = 0
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The folder."""
+        return {"VMHARNESS_FAKE_DIR": str(self._store.path)}
+
+    def names(self) -> set[str]:
+        """Return the names of all machines."""
+        try:
+            text = (self._store.path / "machines.json").read_text()
+        except FileNotFoundError:
+            return set()
+        now = time.time()
+        return {
+            machine["spec"]["name"]
+            for machine in json.loads(text)["machines"]
+            if machine["appears_at"] <= now and not (machine["gone_at"] and machine["gone_at"] <= now)
+        }
+
+    def make(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a machine."""
+        self._stranger.create(Spec(name=name, labels=labels), timeout=_TIMEOUT_S)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove machines."""
+        for name in names:
+            self._stranger.delete(name, timeout=_TIMEOUT_S)
+
+    def hold(self, point: str) -> None:
+        """Make calls wait at the point."""
+        self._store.hold(point)
+
+    def release(self, point: str) -> None:
+        """Let the calls at the point go on."""
+        self._store.release(point)
+
+    def is_held(self, point: str) -> bool:
+        """Whether calls wait at the point."""
+        return self._store.is_held(point)
+
+    def stood(self, point: str) -> Sequence[int]:
+        """Return who came to wait at the point."""
+        events = self._store.events()[self._seen :]
+        return [event.pid for event in events if (event.phase, event.detail) == ("waits", point)]
+
+    def callers(self, verb: str) -> set[int]:
+        """Return who called."""
+        return {event.pid for event in self._store.events()[self._seen :] if event.verb == verb}
+
+    def forget(self) -> None:
+        """Forget who called, and let nothing go wrong."""
+        for point in POINTS:
+            self._store.release(point)
+        self._store.set_faults(Faults())
+        self._seen = len(self._store.events())
+
+    def make_late(self) -> Sequence[str]:
+        """Let machines appear half a second after their create's deadline."""
+        self._store.set_faults(Faults((Fault("create", "late", seconds=0.5),)))
+        return ["--vm-create-timeout=0.2"]
+
+    def die(self) -> None:
+        """Turn each call away; those that it has begun are beyond that."""
+        self._store.set_faults(Faults((Fault("*", "unavailable"),)))
+
+    def rise(self) -> None:
+        """Turn no call away."""
+        self._store.set_faults(Faults())
+
+    def restart(self, point: str) -> None:
+        """Turn calls away until one at the point has been."""
+        self.die()
+        self.release(point)
+        wait_for(self._store, point.partition(":")[0], "end", detail="EngineUnavailable")
+        self.rise()
+
+    def is_busy(self) -> bool:
+        """Say no: its calls end with their caller."""
+        return False

@@ -1,0 +1,84 @@
+"""Which cells stand for all of them where there isn't time for all; it plays none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Final
+
+from faultlab.cells import Backend, Cell, Death, Layer, Moment, Runner, cells
+
+__all__ = ["LIMIT", "Pair", "pairs", "selected", "selection"]
+
+# How many cells an engine gets.
+LIMIT: Final = 30
+
+Value = Death | Moment | Runner
+Pair = frozenset[Value]
+
+# The later the layer that must clean up, the worse the death.
+_SEVERITY: Final = {layer: n for n, layer in enumerate(Layer)}
+
+
+def pairs(cell: Cell) -> frozenset[Pair]:
+    """Return the pairs of values that a cell covers."""
+    return frozenset(map(frozenset[Value], combinations(_values(cell), 2)))
+
+
+def selection(
+    candidates: Iterable[Cell],
+    *,
+    limit: int = LIMIT,
+    covered: Iterable[Pair] = (),
+    first: Iterable[Cell] = (),
+) -> Sequence[Cell]:
+    """Choose cells, one at a time: the one that adds most to those before it.
+
+    First counts how many values it is the first to have, so that each value comes in; then how many pairs
+    that neither these nor others cover; then how many that these don't; then how severe the death is; at
+    last the order of the candidates.
+
+    Args:
+        candidates: The cells that make sense.
+        limit: The most cells.
+        covered: The pairs that others cover, as on another engine.
+        first: Cells to begin with, whatever they add.
+    """
+    elsewhere = frozenset(covered)
+    chosen = list(first)
+    left = [cell for cell in candidates if cell not in chosen]
+    values = {value for cell in chosen for value in _values(cell)}
+    here = frozenset[Pair]().union(*map(pairs, chosen))
+
+    def gain(cell: Cell) -> tuple[int, int, int, int]:
+        new = pairs(cell) - here
+        # In a test's body, for a sweep is left to the next session whatever the death.
+        severity = _SEVERITY[replace(cell, moment=Moment.BODY).layer]
+        return len(set(_values(cell)) - values), len(new - elsewhere), len(new), severity
+
+    while left and len(chosen) < limit:
+        best = max(left, key=gain)  # the first of those that gain most
+        left.remove(best)
+        chosen.append(best)
+        values.update(_values(best))
+        here |= pairs(best)
+    return chosen
+
+
+def selected(backend: Backend) -> Sequence[Cell]:
+    """Return the cells that are always played on an engine: on the fake one all; LXD's complete Docker's."""
+    if backend is Backend.FAKE:
+        return cells(backend)
+    # Only a real engine can die at a call that it has begun.
+    moments = (Moment.DURING, Moment.BODY, Moment.TEARDOWN)
+    first = [Cell(Death.RESTART, moment, Runner.PLAIN) for moment in moments]
+    docker = selection(cells(Backend.DOCKER), first=first)
+    if backend is Backend.DOCKER:
+        return docker
+    covered = frozenset[Pair]().union(*map(pairs, docker))
+    return selection(cells(backend), covered=covered, first=first)
+
+
+def _values(cell: Cell) -> tuple[Value, ...]:
+    return (cell.death, cell.moment, cell.runner)

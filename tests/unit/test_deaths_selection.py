@@ -1,0 +1,78 @@
+"""The cells that stand for all of the matrix: at most thirty an engine, and as many pairs as that allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from faultlab.cells import Backend, Cell, Death, Moment, Runner, cells
+from faultlab.selection import LIMIT, Pair, pairs, selected, selection
+
+REAL = (Backend.DOCKER, Backend.LXD)
+KILLED = Cell(Death.KILL, Moment.BODY, Runner.PLAIN)
+KILLED_TWICE = Cell(Death.KILL_BOTH, Moment.BODY, Runner.PLAIN)
+INTERRUPTED = Cell(Death.SIGINT, Moment.BODY, Runner.PLAIN)
+INTERRUPTED_ELSEWHERE = Cell(Death.SIGINT, Moment.SETUP, Runner.XDIST)
+
+
+def covered(chosen: Iterable[Cell]) -> frozenset[Pair]:
+    return frozenset[Pair]().union(*map(pairs, chosen))
+
+
+def test_a_cell_covers_three_pairs() -> None:
+    assert pairs(KILLED) == {
+        frozenset({Death.KILL, Moment.BODY}),
+        frozenset({Death.KILL, Runner.PLAIN}),
+        frozenset({Moment.BODY, Runner.PLAIN}),
+    }
+
+
+def test_what_has_most_new_values_comes_first() -> None:
+    assert selection([INTERRUPTED, KILLED, INTERRUPTED_ELSEWHERE], first=[KILLED], limit=2) == [
+        KILLED,
+        INTERRUPTED_ELSEWHERE,
+    ]
+
+
+def test_of_equals_the_most_severe_comes_first() -> None:
+    assert selection([INTERRUPTED, KILLED, KILLED_TWICE]) == [KILLED_TWICE, KILLED, INTERRUPTED]
+
+
+def test_what_others_cover_comes_last() -> None:
+    elsewhere = [pair for pair in pairs(KILLED_TWICE) if Death.KILL_BOTH in pair]
+
+    assert selection([KILLED_TWICE, INTERRUPTED], first=[KILLED], covered=elsewhere) == [
+        KILLED,
+        INTERRUPTED,
+        KILLED_TWICE,
+    ]
+
+
+def test_each_engine_has_at_most_thirty_cells_that_make_sense_and_each_value() -> None:
+    for backend in REAL:
+        chosen = selected(backend)
+        assert len(set(chosen)) == len(chosen) <= LIMIT
+        assert set(chosen) <= set(cells(backend))
+        assert {cell.death for cell in chosen} == set(Death)
+        assert {cell.moment for cell in chosen} == set(Moment)
+        assert {cell.runner for cell in chosen} == set(Runner)
+
+
+def test_each_moment_meets_each_runner_on_both_engines() -> None:
+    for backend in REAL:
+        there = {pair for pair in covered(cells(backend)) if not any(isinstance(v, Death) for v in pair)}
+        assert there <= covered(selected(backend))
+
+
+def test_together_the_engines_cover_more() -> None:
+    docker, lxd = map(selected, REAL)
+    of_both = covered(docker) | covered(lxd)
+
+    # Each cell of LXD's adds a pair, but for those that Docker has as well: an engine that is killed.
+    assert len(of_both - covered(docker)) >= len(set(lxd) - set(docker))
+    # Each death meets each runner that makes sense.
+    runners = {pair for pair in covered(cells(Backend.LXD)) if any(isinstance(v, Runner) for v in pair)}
+    assert runners <= of_both
+
+
+def test_on_the_fake_engine_all_are_played() -> None:
+    assert selected(Backend.FAKE) == cells()
