@@ -118,7 +118,19 @@ class Cell:
         # Workers don't hear the terminal's interrupt: execnet ends them some seconds after their controller.
         if self.runner is Runner.XDIST and self.death in _HEARD_BY_THE_CONTROLLER:
             return Layer.RUN
-        return Layer.EXIT if self.death in _IN_ORDER else Layer.REAPER
+        if self.death in _IN_ORDER and not self._interrupts_the_end:
+            return Layer.EXIT
+        return Layer.REAPER
+
+    @property
+    def dies_there(self) -> bool:
+        """Whether it strikes dead at the moment, though no call ever went on."""
+        return self.death in _DEAD_AT_ONCE or self._interrupts_the_end
+
+    @property
+    def _interrupts_the_end(self) -> bool:
+        """Whether a signal strikes a run that only has to clean up: it is taken for a second one."""
+        return self.runner is Runner.PLAIN and self.moment is Moment.END and self.death in _SIGNALS
 
 
 _SIGNALS: Final = (Death.SIGINT, Death.SIGTERM, Death.SIGHUP)
@@ -132,6 +144,21 @@ _OF_THE_SUITE: Final = {
 }
 # Deaths that leave the run time to end in order; of the others nothing is left but the reaper.
 _IN_ORDER: Final = (*_SIGNALS, *_OF_THE_SUITE, Death.KILL_REAPER, Death.RESTART)
+_DEAD_AT_ONCE: Final = (
+    Death.SIGINT_TWICE,
+    Death.SIGINT_STORM,
+    Death.SIGQUIT,
+    Death.KILL,
+    Death.KILL_WORKER,
+    Death.KILL_GROUP,
+    Death.KILL_BOTH,
+    Death.STOPPED,
+    Death.EXIT,
+    Death.SEGFAULT,
+    Death.TIMEOUT,
+    Death.CI,
+    Death.OFF,
+)
 _IN_A_TEST: Final = (
     Moment.BEFORE,
     Moment.DURING,

@@ -6,10 +6,12 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+import pytest
+
 from faultlab.cells import Cell, Death, Layer, Moment, Runner
 from faultlab.engine import eventually
 from faultlab.stage import Run, Stage, is_dead, reapers
-from faultlab.strikes import DIES_THERE, PATIENCE_S, STRIKES, Struck
+from faultlab.strikes import PATIENCE_S, STRIKES, Struck
 from faultlab.suites import POINTS, suite
 
 __all__ = ["play"]
@@ -19,6 +21,24 @@ _REAPER_S: Final = 5.0
 # How long xdist's workers may go on without their controller, in seconds: execnet ends them.
 _EXECNET_S: Final = 15.0
 _DELETE: Final = "delete:before"
+
+# With which status pytest ends, if nothing else than this death may have ended it.
+_STATUS: Final[Mapping[Death, int]] = {
+    Death.PYTEST_EXIT: pytest.ExitCode.INTERRUPTED,
+    Death.FINALIZER: pytest.ExitCode.INTERRUPTED,
+    Death.SIGINT: pytest.ExitCode.INTERRUPTED,
+    Death.SIGTERM: -signal.SIGTERM,
+    Death.SIGHUP: -signal.SIGHUP,
+    Death.SIGQUIT: -signal.SIGQUIT,
+    Death.KILL: -signal.SIGKILL,
+    Death.KILL_GROUP: -signal.SIGKILL,
+    Death.KILL_BOTH: -signal.SIGKILL,
+    Death.STOPPED: -signal.SIGKILL,
+    Death.OFF: -signal.SIGKILL,
+}
+
+# There is nothing left to interrupt but the clean-up, which goes on without pytest.
+_AFTER_ALL_TESTS: Final = Cell(Death.SIGINT, Moment.END, Runner.PLAIN)
 
 _LIFECYCLE: Final[Mapping[Layer, Sequence[str]]] = {
     Layer.EXIT: ("signals", "tracking", "teardown"),
@@ -59,7 +79,11 @@ class _Play:
             Layer.NEXT: self._judge_next,
         }
         judge[self._cell.layer](own)
-        self._run.end(PATIENCE_S)
+        status = self._run.end(PATIENCE_S)
+        expected = _STATUS.get(self._cell.death, status)
+        if self._cell == _AFTER_ALL_TESTS:
+            expected = pytest.ExitCode.OK
+        assert status == expected, self._run.text
         # What dead clients had asked for is over as well.
         self._gone(_REAPER_S, lambda: not self._engine.is_busy() and self._left() == set())
         assert self._engine.names() == self._others, "a neighbour's machine is gone"
@@ -106,7 +130,7 @@ class _Play:
         if self._dies_for_others:
             engine.hold(_DELETE)
         STRIKES[cell.death](Struck(cell, self._stage, run, standing))
-        if cell.death in DIES_THERE:
+        if cell.dies_there:
             self._await_death(standing)
         if self._point != _DELETE or not self._dies_for_others:
             engine.release(self._point)
@@ -118,7 +142,7 @@ class _Play:
     def _dies_for_others(self) -> bool:
         """Whether it is dead before it could delete, and others must."""
         heirs = self._cell.layer in (Layer.REAPER, Layer.NEXT)
-        return heirs and self._cell.death in DIES_THERE
+        return heirs and self._cell.dies_there
 
     def _await_death(self, standing: Sequence[int]) -> None:
         """Wait until the process that was struck is dead, at the moment: no call was let go on."""

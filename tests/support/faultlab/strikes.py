@@ -13,7 +13,7 @@ from faultlab.engine import EngineUnderTest, eventually
 from faultlab.stage import Run, Stage, reapers
 from faultlab.suites import POINTS
 
-__all__ = ["DIES_THERE", "PATIENCE_S", "STRIKES", "Struck"]
+__all__ = ["PATIENCE_S", "STRIKES", "Struck"]
 
 # How long a run that was asked to end may take, in seconds, with both cores busy.
 PATIENCE_S: Final = 60.0
@@ -156,20 +156,3 @@ STRIKES: Final[Mapping[Death, Callable[[Struck], None]]] = {
     Death.RESTART: lambda struck: struck.engine.restart(POINTS[struck.cell.moment]),
     Death.OFF: kill_without_engine,
 }
-
-# What strikes dead at the moment, whatever the engine does: no call need go on for it.
-DIES_THERE: Final = (
-    Death.SIGINT_TWICE,
-    Death.SIGINT_STORM,
-    Death.SIGQUIT,
-    Death.KILL,
-    Death.KILL_WORKER,
-    Death.KILL_GROUP,
-    Death.KILL_BOTH,
-    Death.STOPPED,
-    Death.EXIT,
-    Death.SEGFAULT,
-    Death.TIMEOUT,
-    Death.CI,
-    Death.OFF,
-)

@@ -21,10 +21,12 @@ POINTS: Final = {
     Moment.SWEEP: "delete:before",
 }
 
-# Deaths from within: a thread waits for an order to its process, for the main thread stands at a barrier.
+# Deaths from within: a thread waits for an order to its process, for the main thread stands at a barrier. And
+# signals that whoever started the tests ignores, as nohup does, shall be heard all the same.
 CONFTEST: Final = """
 import ctypes
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -44,6 +46,10 @@ def explode():
             ctypes.string_at(0)
 
 threading.Thread(target=explode, daemon=True).start()
+
+for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 """
 
 _TWO: Final = """
