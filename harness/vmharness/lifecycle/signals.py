@@ -74,9 +74,11 @@ class Signals(Lifecycle):
             os.kill(os.getpid(), number)
             return
         self._received.append(number)
+        cause: BaseException | None = None
         try:
             if callable(previous):
                 previous(number, frame)
-        finally:
-            # Also in place of what it raised: a SystemExit would end one test, not the run.
-            raise Terminated(signal.Signals(number).name)
+        except BaseException as exc:
+            cause = exc
+        # Also in place of what it raised: a SystemExit would end one test, not the run.
+        raise Terminated(signal.Signals(number).name) from cause

@@ -16,6 +16,7 @@ import pytest
 
 from vmharness._settings import DEFAULT_LIFECYCLE, Leaks, Settings, SweepMode
 from vmharness.errors import CleanupFailed, EngineUnavailable, VMHarnessError
+from vmharness.pytest_plugin._interrupts import Interrupts
 
 if TYPE_CHECKING:
     from vmharness._session import Session
@@ -55,6 +56,8 @@ class Run:
         self._id = worker["testrunuid"] if worker else uuid.uuid4().hex
         self._parts: list[Part] = []
         self._notes: list[str] = []
+        self._interrupts = Interrupts()
+        self._finished = False
         self._summed_up = False
         # pytest captures what is written while tests run; then the summary says it.
         self._live = False
@@ -209,22 +212,27 @@ class Run:
         if errors and not failing and self._settings.leaks is Leaks.ERROR:
             pytest.fail("\n".join(describe(error) for error in errors), pytrace=False)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Count what ended the run."""
+        self._interrupts.note(excinfo.value)
+
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Clean up after the last fixture; a worker then sends its part to the controller."""
-        interrupts = int(session.exitstatus == pytest.ExitCode.INTERRUPTED)
         try:
             return (yield)
-        except KeyboardInterrupt:
-            interrupts += 1
+        except KeyboardInterrupt as exc:
+            self._interrupts.note(exc)
             raise
         finally:
-            self._finish(session, interrupts)
+            self._finish(session)
 
-    def _finish(self, session: pytest.Session, interrupts: int) -> None:
+    def _finish(self, session: pytest.Session) -> None:
         self._live = self._worker is None
+        self._finished = True
         try:
-            self._clean_up(interrupts)
+            self._clean_up()
         except KeyboardInterrupt:
             self._hand_over()
         if self._session is not None:
@@ -239,8 +247,9 @@ class Run:
         if seen and self._settings.leaks is Leaks.ERROR and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _clean_up(self, interrupts: int) -> None:
+    def _clean_up(self) -> None:
         """Delete what is left; after a second interrupt, nothing is waited for."""
+        interrupts = self._interrupts.count()
         if interrupts > 1:
             self._hand_over()
             return
@@ -296,11 +305,10 @@ class Run:
         """Drop the lock and restore the signal handlers, when the reports are written."""
         if self._session is not None:
             try:
-                self._session.drain()  # of a run that ended before its first test
+                if not self._finished:  # it ended before its first test, or in somebody else's clean-up
+                    self._clean_up()
             except KeyboardInterrupt:
                 self._hand_over()
-            except VMHarnessError as exc:
-                self._note(f"cannot clean up: {exc}")
             self._say_what_is_left(self._session)
             sys.stdout.flush()  # a signal that ended the run is sent once more now
             try:
