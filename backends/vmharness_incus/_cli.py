@@ -7,24 +7,21 @@ project, so no default of the command's configuration matters. A machine's name 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from vmharness.command import CommandLine
 from vmharness.errors import DeleteFailed, EngineUnavailable, ProviderError
-from vmharness.provider import CommandResult, MachineInfo, MachineState
+from vmharness.provider import CommandResult, MachineInfo
 from vmharness_incus._endpoint import Endpoint, remotes
 from vmharness_incus._errors import Doing, Means, means, said, translate
 from vmharness_incus._machine import to_machine
 
-__all__ = ["Client"]
+__all__ = ["NOT_AS_EXPECTED", "Client"]
 
-# Statuses of a command that could not be started; other failures of the engine have 1.
-_NOT_STARTED_STATUSES: Final = (126, 127)
 # What reading an answer raises that has another form than the engine's documentation says.
-_NOT_AS_EXPECTED: Final = (AttributeError, KeyError, TypeError, ValueError)
+NOT_AS_EXPECTED: Final = (AttributeError, KeyError, TypeError, ValueError)
 
 
 class Client:
@@ -46,7 +43,7 @@ class Client:
         """Return the engine's answer to a GET, or None if there is no such thing.
 
         Args:
-            path: Below /1.0, as `instances`.
+            path: Below /1.0, as `/instances`.
             what: What for, in words.
             timeout: Seconds until the deadline.
             options: Of the query, as `recursion="1"`.
@@ -54,22 +51,45 @@ class Client:
         Raises:
             EngineUnavailable: It gave no complete answer.
         """
-        query = urlencode({**options, "project": self.endpoint.project})
-        args = ["query", "--", f"{self.endpoint.remote}:/1.0{path}?{query}"]
         try:
-            result = self._run(args, timeout=timeout)
+            answer, text = self.query(path, timeout=timeout, **options)
         except TimeoutError as exc:
             text = f"no answer within {timeout:.3g} s"
             raise self._error(text, Doing.ASK, what, retryable=True) from exc
-        if result.status != 0:
-            text = said(result.stderr)
-            if means(text)[0] is Means.ABSENT:
-                return None
+        if means(text)[0] is Means.ABSENT:
+            return None
+        if text:
             raise self._error(text, Doing.ASK, what)
         try:
-            return json.loads(result.stdout)
+            return json.loads(answer)
         except ValueError as exc:
             raise self._error(f"no complete answer: {exc}", Doing.ASK, what, retryable=True) from exc
+
+    def query(
+        self, path: str, *, timeout: float, method: str = "GET", data: str = "", **options: str
+    ) -> tuple[str, str]:
+        """Send the engine a request.
+
+        Args:
+            path: Below /1.0, as `/instances`.
+            timeout: Seconds until the deadline.
+            method: The request's method.
+            data: Its body, in JSON.
+            options: Of the query, as `recursion="1"`.
+
+        Returns:
+            What it answered, and "" or the sentence with which it refused.
+
+        Raises:
+            EngineUnavailable: The client could not be started.
+            TimeoutError: The deadline passed.
+        """
+        query = urlencode({**options, "project": self.endpoint.project})
+        flags = [f"--request={method}"] if method != "GET" else []
+        flags += [f"--data={data}"] if data else []
+        args = ["query", *flags, "--", f"{self.endpoint.remote}:/1.0{path}?{query}"]
+        result = self._run(args, timeout=timeout)
+        return result.stdout, _refusal(result)
 
     def machines(self, *, timeout: float) -> Sequence[MachineInfo]:
         """Return all machines, without their addresses, by one request that takes 15 ms."""
@@ -77,7 +97,7 @@ class Client:
         found = self.ask("/instances", what, timeout=timeout, recursion="1")
         try:
             return [to_machine(entry) for entry in found]
-        except _NOT_AS_EXPECTED as exc:
+        except NOT_AS_EXPECTED as exc:
             raise self._error(f"no complete answer: {exc!r}", Doing.ASK, what, retryable=True) from exc
 
     def machine(self, name: str, *, timeout: float) -> MachineInfo | None:
@@ -86,7 +106,7 @@ class Client:
         found = self.ask(f"/instances/{name}", what, timeout=timeout, recursion="1")
         try:
             return None if found is None else to_machine(found)
-        except _NOT_AS_EXPECTED as exc:
+        except NOT_AS_EXPECTED as exc:
             raise self._error(f"no complete answer: {exc!r}", Doing.ASK, what, retryable=True) from exc
 
     def aliases(self, *, timeout: float) -> Sequence[str]:
@@ -133,28 +153,31 @@ class Client:
         if result.status != 0 and means(text)[0] is not Means.ABSENT:
             raise self._error(text, Doing.DELETE, what, machine=name)
 
-    def execute(
-        self,
-        name: str,
-        argv: Sequence[str],
-        flags: Sequence[str] = (),
-        *,
-        timeout: float,
-        input: bytes | None = None,
-    ) -> tuple[CommandResult, str]:
-        """Run a command in an instance; it ends with the client, as at the deadline.
+    def push(self, name: str, path: str, data: bytes, owner: Mapping[str, Any], *, timeout: float) -> str:
+        """Put a file into an instance, for its owner's eyes only.
+
+        Args:
+            name: Name of the instance.
+            path: Where to.
+            data: Its content.
+            owner: The numbers of its `user` and `group`; root's where there is none.
+            timeout: Seconds until the deadline.
 
         Returns:
-            What the command did, and "" or the sentence with which the engine failed to run it.
-
-        Raises:
-            EngineUnavailable: The client could not be started.
-            TimeoutError: The deadline passed.
+            "", or the sentence with which it failed.
         """
-        args = ["--project", self.endpoint.project, "exec", self._at(name), "--mode=non-interactive"]
-        ends = time.monotonic() + timeout
-        result = self._run([*args, *flags, "--", *argv], timeout=timeout, input=input)
-        return result, self._failure(name, result, ends)
+        flags = [f"--uid={owner.get('user', 0)}", f"--gid={owner.get('group', 0)}", "--mode=0600"]
+        result = self._file(["push", *flags, "--", "-", self._at(name) + path], timeout=timeout, input=data)
+        return _refusal(result)
+
+    def pull(self, name: str, path: str, *, timeout: float) -> tuple[str, str]:
+        """Return a file's content, and "" or the sentence with which that failed."""
+        result = self._file(["pull", "--", self._at(name) + path, "-"], timeout=timeout)
+        return result.stdout, _refusal(result)
+
+    def remove(self, name: str, path: str, *, timeout: float) -> str:
+        """Remove a file from an instance; return "", or the sentence with which that failed."""
+        return _refusal(self._file(["delete", "--", self._at(name) + path], timeout=timeout))
 
     def delete_argv(self, name: str) -> Sequence[str]:
         """Return the command that deletes an instance, in whatever shell it is run."""
@@ -168,6 +191,9 @@ class Client:
             self._confirm()
         return self._command.run(args, timeout=timeout, input=input)
 
+    def _file(self, args: Sequence[str], *, timeout: float, input: bytes | None = None) -> CommandResult:
+        return self._run(["--project", self.endpoint.project, "file", *args], timeout=timeout, input=input)
+
     def _confirm(self) -> None:
         """Check that the remote still is the endpoint's engine; another one's listings prove nothing."""
         remote = self.endpoint.remote
@@ -179,28 +205,6 @@ class Client:
             )
         self._confirmed = True
 
-    def _failure(self, name: str, result: CommandResult, ends: float) -> str:
-        """Return the sentence with which the engine failed to run a command, or "" if it ran.
-
-        The engine and the command in the machine both write to stderr, and their statuses overlap.
-        """
-        if result.status < 0:
-            return f"its client was ended by signal {-result.status}"
-        last = result.stderr.strip().rpartition("\n")[2]
-        text = said(last) if last.startswith("Error: ") else ""
-        if result.status in _NOT_STARTED_STATUSES:
-            return text if means(text)[0] is Means.NOT_STARTED else ""
-        if result.status != 1 or not text:
-            return ""
-        if text.startswith("websocket: ") or means(text)[0] is Means.NO_AGENT:
-            return text
-        # Anybody may say so. In a machine that is known to run, it was the command.
-        try:
-            machine = self.machine(name, timeout=max(0.0, ends - time.monotonic()))
-        except EngineUnavailable:
-            return text
-        return "" if machine is not None and machine.state is MachineState.RUNNING else text
-
     def _delete_args(self, name: str) -> Sequence[str]:
         return ["--project", self.endpoint.project, "delete", "--force", "--", self._at(name)]
 
@@ -211,3 +215,10 @@ class Client:
         self, text: str, doing: Doing, what: str, *, machine: str = "", retryable: bool = False
     ) -> ProviderError:
         return translate(text, doing, what, backend=self.backend, machine=machine, retryable=retryable)
+
+
+def _refusal(result: CommandResult) -> str:
+    """Return the sentence with which a command failed, or ""."""
+    if result.status < 0:
+        return f"its client was ended by signal {-result.status}"
+    return said(result.stderr) if result.status else ""

@@ -18,6 +18,7 @@ from vmharness.provider import MachineInfo, MachineState, Spec
 from vmharness_incus._cli import Client
 from vmharness_incus._delete import delete
 from vmharness_incus._errors import Doing, Means, means, translate
+from vmharness_incus._exec import Execution
 from vmharness_incus._launch import Launch, prepare
 
 __all__ = ["Create"]
@@ -132,10 +133,9 @@ class Create:
 
     def _trial(self) -> str:
         """Return "" if a command runs in the machine, else why it doesn't."""
+        ends = self._clock() + max(0.1, min(_TRIAL_S, self._left()))
         try:
-            _, text = self._client.execute(
-                self._spec.name, ["true"], timeout=max(0.1, min(_TRIAL_S, self._left()))
-            )
+            text = Execution(self._client, self._spec.name, ["true"], ends=ends, clock=self._clock).trial()
         except (TimeoutError, EngineUnavailable) as exc:
             return str(exc)
         return "" if means(text)[0] is Means.NOT_STARTED else text  # no `true`, but it was looked for

@@ -44,6 +44,7 @@ class Means(Enum):
     NOT_RUNNING = auto()
     NO_AGENT = auto()
     NOT_STARTED = auto()
+    NO_FILE = auto()
     UNREACHED = auto()
     LOST = auto()
     OTHER = auto()
@@ -76,6 +77,7 @@ KNOWN: Final = tuple(
             "the virtual machine boots, or lacks the agent",
         ),
         (r"^Command not (found|executable)$", Means.NOT_STARTED, ""),
+        (r"^Not Found$|\bfile does not exist$", Means.NO_FILE, ""),
         (r"dial unix .*permission denied", Means.UNREACHED, "let this user use the engine: see its group"),
         (r"dial unix .*(no such file|connection refused)", Means.UNREACHED, _START),
         (r"hasn't been configured to use a remote server", Means.UNREACHED, "add a remote, and switch to it"),

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from vmharness.errors import ProviderError
 from vmharness.provider import (
     AutoChosen,
     CommandResult,
@@ -25,9 +24,8 @@ from vmharness_incus._cli import Client
 from vmharness_incus._create import Create
 from vmharness_incus._delete import delete
 from vmharness_incus._endpoint import INCUS
-from vmharness_incus._errors import Doing, translate
+from vmharness_incus._exec import Execution
 from vmharness_incus._machine import NAME
-from vmharness_incus._users import exec_flags
 
 __all__ = ["IncusProvider"]
 
@@ -141,33 +139,14 @@ class IncusProvider(
         user: str = "",
         cwd: str = "",
     ) -> CommandResult:
-        """Run a command in the machine, as root by default; at the deadline the engine ends it."""
-        ends = self._clock() + timeout
+        """Run a command in the machine, as root by default, with a `sh` of the machine's in between.
+
+        At the deadline it is ended, with what it started, if the machine has `grep` as well.
+        """
+        execution = Execution(self._client, name, argv, ends=self._clock() + timeout, clock=self._clock)
         if not NAME.fullmatch(name):
-            raise self._not_run(name, argv, "there is no such machine")
+            raise execution.failed("there is no such machine")
         try:
-            flags = [f"--cwd={cwd}"] if cwd else []
-            if user:
-                passwd = self._execute(name, ["cat", "/etc/passwd"], [], ends)
-                flags = exec_flags(user, passwd.stdout, cwd=cwd)
-            # The engine would run it in / instead.
-            if cwd and self._execute(name, ["test", "-d", cwd], flags, ends).status == 1:
-                raise self._not_run(name, argv, f"it has no folder {cwd!r}")
-            return self._execute(name, argv, flags, ends, input)
-        except LookupError as exc:
-            raise self._not_run(name, argv, str(exc)) from exc
+            return execution.run(user=user, cwd=cwd, input=input)
         except TimeoutError as exc:
-            raise TimeoutError(f"cannot run {[*argv]!r} in machine {name!r} within {timeout:.3g} s") from exc
-
-    def _execute(
-        self, name: str, argv: Sequence[str], flags: Sequence[str], ends: float, input: bytes | None = None
-    ) -> CommandResult:
-        left = max(0.0, ends - self._clock())
-        result, text = self._client.execute(name, argv, flags, timeout=left, input=input)
-        if text:
-            raise self._not_run(name, argv, text)
-        return result
-
-    def _not_run(self, name: str, argv: Sequence[str], text: str) -> ProviderError:
-        what = f"run {[*argv]!r} in machine {name!r}"
-        return translate(text, Doing.RUN, what, backend=self._client.backend, machine=name)
+            raise TimeoutError(f"cannot {execution.what} within {timeout:.3g} s") from exc

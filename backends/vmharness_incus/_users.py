@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-__all__ = ["exec_flags"]
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["identity"]
 
 
-def exec_flags(user: str, passwd: str, *, cwd: str = "") -> list[str]:
-    """Return the flags with which `exec` runs a command as a user, in his home unless a folder is given.
+def identity(user: str, passwd: str) -> Mapping[str, Any]:
+    """Return the fields of a request that runs a command as a user, in his home.
 
     Args:
         user: Name or number of the user.
         passwd: The machine's /etc/passwd.
-        cwd: Working directory; "" = the user's home.
 
     Raises:
         LookupError: The machine has no such user.
     """
     for line in passwd.splitlines():
         fields = line.split(":")
-        if len(fields) >= 7 and user in (fields[0], fields[2]):
+        if len(fields) >= 7 and user in (fields[0], fields[2]) and _is_number(fields[2], fields[3]):
             name, _, uid, gid, _, home, _ = fields[:7]
-            return [
-                f"--user={uid}",
-                f"--group={gid}",
-                f"--env=HOME={home}",
-                f"--env=USER={name}",
-                f"--cwd={cwd or home or '/'}",
-            ]
-    if user.isascii() and user.isdecimal():  # a number needs no name
-        return [f"--user={user}", *([f"--cwd={cwd}"] if cwd else [])]
+            return {
+                "user": int(uid),
+                "group": int(gid),
+                "cwd": home or "/",
+                "environment": {"HOME": home, "USER": name},
+            }
+    if _is_number(user):  # a number needs no name
+        return {"user": int(user)}
     raise LookupError(f"it has no user {user!r}")
+
+
+def _is_number(*texts: str) -> bool:
+    return all(text.isascii() and text.isdecimal() for text in texts)

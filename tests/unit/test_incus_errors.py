@@ -59,6 +59,8 @@ SENTENCES = [
     ("VM agent isn't currently running", Means.NO_AGENT),
     ("Command not found", Means.NOT_STARTED),  # 5.0
     ("Command not executable", Means.NOT_STARTED),  # 5.0
+    ("Not Found", Means.NO_FILE),  # 5.0
+    ("file does not exist", Means.NO_FILE),  # Incus 6.0
     (
         'Get "http://unix.socket/1.0": dial unix /d/unix.socket: connect: no such file or directory',
         Means.UNREACHED,

@@ -39,8 +39,9 @@ class FakeLXC(CommandLine):
     """`lxc`, and the engine behind it.
 
     Attributes:
-        faults: What a subcommand does first, by its name, each used once: fail with a sentence, raise, or
-            call a function and go on. With "after launch", the instance is there all the same.
+        faults: What a subcommand, or running a command, does first, by its name, each used once: fail with
+            a sentence, raise, or call a function and go on. With "after launch", it is there all the same.
+        failure: With what a command in an instance fails.
         ran: The arguments of each run.
     """
 
@@ -49,6 +50,7 @@ class FakeLXC(CommandLine):
         self.now = 0.0
         self.instances: dict[str, dict[str, Any]] = {}
         self.faults: dict[str, list[Fault]] = {}
+        self.failure = ""
         self.ran: list[list[str]] = []
         self.server: dict[str, Any] = {
             "environment": {"architectures": ["x86_64", "i686"], "driver": "lxc", "server_version": "5.0.2"},
@@ -61,7 +63,7 @@ class FakeLXC(CommandLine):
         try:
             return self.do(args[0], args[1:])
         except Sentence as exc:
-            return CommandResult(status=exc.status, stdout="", stderr=f"Error: {exc}\n")
+            return CommandResult(status=1, stdout="", stderr=f"Error: {exc}\n")
 
     def do(self, verb: str, args: Sequence[str]) -> CommandResult:
         self.fail(verb)
@@ -74,12 +76,9 @@ class FakeLXC(CommandLine):
             self.add(args[-1].removeprefix("local:"), dict(pair.split("=", 1) for pair in pairs))
             self.fail("after launch")
             return self.answer("")
-        name = args[0 if verb == "exec" else -1].removeprefix("local:")
-        if name not in self.instances:
+        assert verb == "delete"
+        if self.instances.pop(args[-1].removeprefix("local:"), None) is None:
             raise Sentence("Instance not found")
-        if verb == "delete":
-            del self.instances[name]
-            return self.answer("")
         return self.answer("")
 
     def query(self, target: str) -> Any:
@@ -92,9 +91,15 @@ class FakeLXC(CommandLine):
             return [{"name": "tiny"}, {"name": "big"}]
         if path == "":
             return self.server
-        if path.removeprefix("/instances/") not in self.instances:
+        if path == "/operations/1/wait":
+            return {"status_code": 400 if self.failure else 200, "err": self.failure}
+        name, _, verb = path.removeprefix("/instances/").partition("/")
+        if name not in self.instances:
             raise Sentence("Instance not found")
-        return self.instances[path.removeprefix("/instances/")]
+        if verb == "exec":
+            self.fail("exec")
+            return {"id": "1"}
+        return self.instances[name]
 
     def add(self, name: str, config: dict[str, str], status: str = "Running") -> None:
         """Put an instance there."""
@@ -123,12 +128,6 @@ class FakeLXC(CommandLine):
 
 class Sentence(Exception):
     """What the command says as it fails."""
-
-    status = 1
-
-
-class NotFound(Sentence):
-    status = 127
 
 
 @pytest.fixture
@@ -164,7 +163,9 @@ def test_machine_is_made_in_one_call_with_its_labels(provider: Incus, lxc: FakeL
             "local:vm-1",
         ]
     ]
-    assert lxc.runs("exec") == [[*IN_PROJECT, "exec", "local:vm-1", "--mode=non-interactive", "--", "true"]]
+    [run] = [args for args in lxc.ran if args[-1] == "local:/1.0/instances/vm-1/exec?project=default"]
+    assert run[:2] == ["query", "--request=POST"]
+    assert json.loads(run[2].removeprefix("--data="))["command"] == ["true"]
 
 
 def test_what_is_asked_for_becomes_flags(provider: Incus, lxc: FakeLXC) -> None:
@@ -318,7 +319,7 @@ def test_create_waits_until_commands_run(provider: Incus, lxc: FakeLXC) -> None:
 
 
 def test_machine_without_true_can_be_used(provider: Incus, lxc: FakeLXC) -> None:
-    lxc.faults["exec"] = [NotFound("Command not found")]
+    lxc.failure = "Command not found"
 
     provider.create(spec(), timeout=9)
 

@@ -1,9 +1,15 @@
-"""Commands in an instance: users by name, folders that aren't there, whose failure it was; what is asked."""
+"""Commands in an instance, on an engine that runs them for real: its instance is this host.
+
+It records what they write, gives it back as `incus` and `lxc` do, and fails where it is told to.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,216 +20,380 @@ from vmharness.provider import CommandResult
 from vmharness_incus._cli import Client
 from vmharness_incus._endpoint import Endpoint
 from vmharness_incus._provider import IncusProvider
-from vmharness_incus._users import exec_flags
 
-USERS = "root:x:0:0:root:/root:/bin/sh\ntester:x:1000:100:tester:/home/tester:/bin/sh\nbad\n"
-EXEC = ["--project", "default", "exec", "local:vm-1", "--mode=non-interactive"]
-TESTER = ["--user=1000", "--group=100", "--env=HOME=/home/tester", "--env=USER=tester"]
+USERS = "root:x:0:0:root:/root:/bin/sh\ntester:x:1000:100:tester:/tmp:/bin/sh\n"
+FAILURES = {126: "Command not executable", 127: "Command not found"}
+NEEDS_PROC = pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(), reason="this host, as an instance, has no /proc"
+)
 
-Result = Callable[[Sequence[str]], CommandResult]
-
-
-def ended(status: int = 0, stdout: str = "", stderr: str = "") -> CommandResult:
-    return CommandResult(status=status, stdout=stdout, stderr=stderr)
+Fault = str | BaseException | Callable[[], None]
 
 
-def machine(status: str) -> CommandResult:
-    """Make the engine's answer about the machine."""
-    entry: dict[str, Any] = {
-        "name": "vm-1",
-        "status": status,
-        "created_at": "2026-11-22T21:05:28Z",
-        "config": {},
-    }
-    return ended(stdout=json.dumps(entry))
+class HostEngine(CommandLine):
+    """An engine and its command line.
 
+    Attributes:
+        faults: What a step does first, each used once: fail with a sentence, raise, or call a function. The
+            steps are exec, wait, operation, read, delete, push, pull and remove.
+        bodies: Each request to run a command.
+        pushed: The arguments of each file that was put into the instance.
+        records: What the commands wrote, by path, until that is deleted.
+        passwd: The instance's file.
+        nonsense: The step, exec or wait, that answers in another form than the engine's documentation says.
+    """
 
-class Recorder(CommandLine):
-    """Remembers what it ran; a function says how each command in the machine ends."""
+    def __init__(self, folder: Path, kind: str) -> None:
+        super().__init__("lxc" if kind == "lxd" else "incus", backend=kind)
+        self.faults: dict[str, list[Fault]] = {}
+        self.bodies: list[dict[str, Any]] = []
+        self.pushed: list[list[str]] = []
+        self.records: dict[str, Path] = {}
+        self.passwd = USERS
+        self.nonsense = ""
+        self._folder = folder
+        self._logs = "logs" if kind == "lxd" else "logs/exec-output"
+        self._processes: list[subprocess.Popen[bytes]] = []
+        # Each command inherits the second end; the first one reads an end when all of them are gone.
+        self._living, self._life = os.pipe()
 
-    def __init__(self, result: Result, backend: str = "lxd") -> None:
-        super().__init__("lxc", backend=backend)
-        self.ran: list[tuple[list[str], float, bytes | None]] = []
-        self.result = result
-        self.machine = machine("Running")
+    def close(self) -> None:
+        """Wait until neither a command nor anything that one started is left."""
+        os.close(self._life)
+        assert os.read(self._living, 1) == b""
+        os.close(self._living)
+        for process in self._processes:
+            process.wait()
 
     def run(self, args: Sequence[str], *, timeout: float, input: bytes | None = None) -> CommandResult:
-        self.ran.append(([*args], timeout, input))
-        argv = args[args.index("--") + 1 :] if "--" in args else args
-        if argv[0].startswith("local:/1.0/instances/"):
-            return self.machine
-        return ended(stdout=USERS) if argv == ["cat", "/etc/passwd"] else self.result(argv)
+        args = args[2:] if args[0] == "--project" else args
+        flags, operands = args[1 : args.index("--")], args[args.index("--") + 1 :]
+        try:
+            if args[0] == "file":
+                return answer(self.file(flags, operands, input))
+            options = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+            path, _, query = operands[0].removeprefix("local:/1.0").partition("?")
+            assert query == "project=default"
+            method, data = options.get("request", "GET"), options.get("data", "")
+            return answer(self.query(method, path, data, timeout))
+        except Sentence as exc:
+            return CommandResult(status=1, stdout="", stderr=f"Error: {exc}\n")
+
+    def file(self, flags: Sequence[str], operands: Sequence[str], input: bytes | None) -> str:
+        self.fail({"push": "push", "pull": "pull", "delete": "remove"}[flags[0]])
+        if flags[0] == "pull":
+            assert operands == ["local:vm-1/etc/passwd", "-"]
+            return self.passwd
+        path = Path(operands[-1].removeprefix("local:vm-1"))
+        if flags[0] == "push":
+            self.pushed.append([*flags[1:]])
+            path.write_bytes(input or b"")
+        else:
+            path.unlink(missing_ok=True)
+        return ""
+
+    def query(self, method: str, path: str, data: str, timeout: float) -> str:
+        if path == "/instances/vm-1/exec":
+            assert method == "POST"
+            self.fail("exec")
+            if self.nonsense == "exec":
+                return "{}"
+            return json.dumps({"id": str(self.start(json.loads(data))), "status_code": 103})
+        if path.startswith("/operations/"):
+            id, _, waits = path.removeprefix("/operations/").partition("/")
+            self.fail("wait" if waits else "operation")
+            if self.nonsense == "wait":
+                return "{}"
+            operation = self.operation(int(id), timeout if waits else None)
+            if waits and operation["err"] and self.backend == "incus":
+                raise Sentence(operation["err"])
+            return json.dumps(operation)
+        if method == "DELETE":
+            self.fail("delete")
+            del self.records[path]
+            return ""
+        self.fail("read")
+        return as_client_prints(self.records[path].read_bytes().decode())
+
+    def start(self, body: dict[str, Any]) -> int:
+        assert not body.get("wait-for-websocket")
+        assert not body.get("interactive")
+        self.bodies.append(body)
+        id = len(self._processes)
+        out, err = (self._folder / f"{id}.{stream}" for stream in ("stdout", "stderr"))
+        if body.get("record-output"):
+            self.records[f"/instances/vm-1/{self._logs}/exec_{id}.stdout"] = out
+            self.records[f"/instances/vm-1/{self._logs}/exec_{id}.stderr"] = err
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            process = subprocess.Popen(
+                body["command"],
+                env={"PATH": os.environ["PATH"], **body.get("environment", {})},
+                cwd=body.get("cwd", "/"),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=[self._life],
+            )
+        self._processes.append(process)
+        return id
+
+    def operation(self, id: int, timeout: float | None) -> Mapping[str, Any]:
+        if timeout is None and self._processes[id].poll() is None:
+            return {"status_code": 103, "err": "", "metadata": None}
+        try:
+            status = self._processes[id].wait(timeout)
+        except subprocess.TimeoutExpired as exc:
+            raise TimeoutError(f"no end after {timeout:g} s") from exc
+        status = 128 - status if status < 0 else status
+        failure = FAILURES.get(status, "")
+        streams = {"1": "stdout", "2": "stderr"}
+        output = {n: f"/1.0/instances/vm-1/{self._logs}/exec_{id}.{name}" for n, name in streams.items()}
+        return {
+            "status_code": 400 if failure else 200,
+            "err": failure,
+            "metadata": {"return": status, "output": output},
+        }
+
+    def fail(self, step: str) -> None:
+        if self.faults.get(step):
+            fault = self.faults[step].pop(0)
+            if isinstance(fault, str):
+                raise Sentence(fault)
+            if isinstance(fault, BaseException):
+                raise fault
+            fault()
 
 
-def provider_of(result: Result) -> tuple[IncusProvider, Recorder]:
-    command = Recorder(result)
-    client = Client(command, Endpoint.parse("lxd:local/default"))
-    return IncusProvider(client, clock=lambda: 0.0), command
+class Sentence(Exception):
+    """What the command says as it fails."""
 
 
-def test_arguments_reach_the_program_unchanged() -> None:
-    provider, command = provider_of(lambda argv: ended(3, "out", "err"))
-
-    result = provider.run("vm-1", ["--help", "a b", ""], timeout=9, input=b"in")
-
-    assert result == ended(3, "out", "err")
-    assert command.ran == [([*EXEC, "--", "--help", "a b", ""], 9, b"in")]
+def answer(stdout: str) -> CommandResult:
+    return CommandResult(status=0, stdout=stdout, stderr="")
 
 
-def test_user_is_looked_up_in_the_machine() -> None:
-    provider, command = provider_of(lambda argv: ended())
-
-    provider.run("vm-1", ["true"], timeout=9, user="tester")
-
-    assert [args for args, _, _ in command.ran] == [
-        [*EXEC, "--", "cat", "/etc/passwd"],
-        [*EXEC, *TESTER, "--cwd=/home/tester", "--", "true"],
-    ]
-
-
-def test_folder_is_looked_for_as_the_user() -> None:
-    provider, command = provider_of(lambda argv: ended())
-
-    provider.run("vm-1", ["true"], timeout=9, user="tester", cwd="/tmp")
-
-    assert [args for args, _, _ in command.ran][1:] == [
-        [*EXEC, *TESTER, "--cwd=/tmp", "--", "test", "-d", "/tmp"],
-        [*EXEC, *TESTER, "--cwd=/tmp", "--", "true"],
-    ]
+def as_client_prints(content: str) -> str:
+    """Return what both clients make of a file: they try to read it as an answer of the engine first."""
+    if not content:
+        raise Sentence("EOF")
+    try:
+        first, _ = json.JSONDecoder().raw_decode(content.lstrip())
+    except ValueError:
+        return content
+    return content if isinstance(first, list | str | int | float) else ""
 
 
-def test_missing_folder_is_no_reason_to_run_elsewhere() -> None:
-    provider, command = provider_of(lambda argv: ended(1 if argv[0] == "test" else 0))
+@pytest.fixture(params=["lxd", "incus"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HostEngine]:
+    """Return an engine; at the end of the test neither a command nor a file is left in its instance."""
+    before = {*Path("/tmp").glob(".vmharness-*")}
+    engine = HostEngine(tmp_path, request.param)
+    yield engine
+    engine.close()
+    assert {*Path("/tmp").glob(".vmharness-*")} <= before
+
+
+@pytest.fixture
+def provider(engine: HostEngine) -> IncusProvider:
+    client = Client(engine, Endpoint.parse(f"{engine.backend}:local/default"))
+    return IncusProvider(client, clock=lambda: 0.0)
+
+
+def test_arguments_reach_the_program_unchanged(provider: IncusProvider, engine: HostEngine) -> None:
+    result = provider.run("vm-1", ["printf", "[%s]", "--help", "a b", "", "$(id)", "'\"\\"], timeout=9)
+
+    assert result == answer("[--help][a b][][$(id)]['\"\\]")
+    assert engine.records == {}
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"metadata": 1}\nx', "null", "[1]", " \n", ":", "é\0\x1b\r\n"])
+def test_output_is_never_taken_for_an_answer_of_the_engine(
+    provider: IncusProvider, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "text"
+    file.write_bytes(text.encode())
+
+    result = provider.run("vm-1", ["sh", "-c", 'cat "$0"; cat "$0" >&2', str(file)], timeout=9)
+
+    assert result == CommandResult(status=0, stdout=text, stderr=text)
+
+
+@pytest.mark.parametrize("status", [0, 1, 2, 126, 127, 137, 255])
+def test_status_and_output_are_the_commands_own(
+    provider: IncusProvider, engine: HostEngine, status: int
+) -> None:
+    result = provider.run("vm-1", ["sh", "-c", f"echo out; echo err >&2; exit {status}"], timeout=9)
+
+    assert result == CommandResult(status=status, stdout="out\n", stderr="err\n")
+    assert engine.records == {}
+
+
+def test_command_that_a_signal_ended_has_its_number(provider: IncusProvider) -> None:
+    assert provider.run("vm-1", ["sh", "-c", "kill -9 $$"], timeout=9).status == 137
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("vmharness-no-such", "Command not found"),
+        ("/vmharness-no-such", "Command not found"),
+        ("/etc/passwd", "Command not executable"),
+    ],
+)
+def test_program_that_cannot_be_started_is_an_error(
+    provider: IncusProvider, engine: HostEngine, program: str, why: str
+) -> None:
+    with pytest.raises(ProviderError, match=why):
+        provider.run("vm-1", [program], timeout=9, input=b"in")
+
+    assert engine.records == {}
+
+
+def test_what_the_shell_says_of_its_own_is_not_the_commands(
+    provider: IncusProvider, engine: HostEngine
+) -> None:
+    def complain() -> None:
+        [record] = [path for name, path in engine.records.items() if name.endswith("stderr")]
+        record.write_text(f"sh: warning: no such locale\n{record.read_text()}")
+
+    engine.faults["read"] = [complain]
+
+    assert provider.run("vm-1", ["sh", "-c", "echo err >&2"], timeout=9).stderr == "err\n"
+
+
+def test_command_runs_as_the_user_in_his_home(provider: IncusProvider, engine: HostEngine) -> None:
+    result = provider.run("vm-1", ["sh", "-c", "pwd; echo $HOME $USER"], timeout=9, user="tester")
+
+    assert result.stdout == "/tmp\n/tmp tester\n"
+    [body] = engine.bodies
+    assert (body["user"], body["group"], body["record-output"]) == (1000, 100, True)
+
+
+def test_command_runs_in_a_folder(provider: IncusProvider) -> None:
+    assert provider.run("vm-1", ["pwd"], timeout=9, user="tester", cwd="/usr").stdout == "/usr\n"
+
+
+def test_missing_folder_is_no_reason_to_run_elsewhere(provider: IncusProvider, tmp_path: Path) -> None:
+    done = tmp_path / "done"
 
     with pytest.raises(ProviderError, match="no folder '/nosuch'"):
-        provider.run("vm-1", ["true"], timeout=9, cwd="/nosuch")
+        provider.run("vm-1", ["touch", str(done)], timeout=9, cwd="/nosuch")
 
-    assert len(command.ran) == 1
+    assert not done.exists()
 
 
-def test_unknown_user_is_refused() -> None:
-    provider, _ = provider_of(lambda argv: ended())
-
+def test_unknown_user_is_refused(provider: IncusProvider, engine: HostEngine) -> None:
     with pytest.raises(ProviderError, match="no user 'nobody'"):
         provider.run("vm-1", ["true"], timeout=9, user="nobody")
 
+    assert engine.bodies == []
 
+
+@pytest.mark.parametrize("sentence", ["Not Found", "file does not exist"])
+def test_machine_without_users_still_knows_numbers(
+    provider: IncusProvider, engine: HostEngine, sentence: str
+) -> None:
+    engine.passwd = ""
+    engine.faults["pull"] = [sentence]
+
+    assert provider.run("vm-1", ["true"], timeout=9, user="4711").status == 0
+    assert engine.bodies[0]["user"] == 4711
+
+
+def test_input_is_a_file_that_only_its_reader_can_see(provider: IncusProvider, engine: HostEngine) -> None:
+    data = bytes(range(128)) * 10_000
+
+    result = provider.run("vm-1", ["cat"], timeout=9, input=data, user="tester")
+
+    assert result.stdout.encode() == data
+    assert engine.pushed == [["--uid=1000", "--gid=100", "--mode=0600"]]
+
+
+@pytest.mark.parametrize("input", [None, b""])
+def test_no_input_is_an_empty_one(provider: IncusProvider, engine: HostEngine, input: bytes | None) -> None:
+    assert provider.run("vm-1", ["cat"], timeout=9, input=input) == answer("")
+    assert engine.pushed == []
+
+
+@pytest.mark.parametrize("step", ["push", "pull", "exec", "wait", "read"])
 @pytest.mark.parametrize(
-    ("user", "cwd", "flags"),
+    ("sentence", "kind"),
     [
-        ("tester", "", [*TESTER, "--cwd=/home/tester"]),
-        ("1000", "/tmp", [*TESTER, "--cwd=/tmp"]),
-        ("root", "", ["--user=0", "--group=0", "--env=HOME=/root", "--env=USER=root", "--cwd=/root"]),
-        ("4711", "", ["--user=4711"]),
-        ("4711", "/tmp", ["--user=4711", "--cwd=/tmp"]),
-    ],
-)
-def test_user_may_be_a_name_or_a_number(user: str, cwd: str, flags: list[str]) -> None:
-    assert exec_flags(user, USERS, cwd=cwd) == flags
-
-
-@pytest.mark.parametrize("user", ["nobody", "-1", "", "٣"])
-def test_user_that_the_machine_lacks_is_told(user: str) -> None:
-    with pytest.raises(LookupError):
-        exec_flags(user, USERS)
-
-
-ABSENT = ended(1, stderr="Error: Instance not found")
-DOWN = ended(1, stderr='Error: Get "http://s/1.0": dial unix /s: connect: connection refused')
-OFFLINE = ended(1, stderr="Error: Missing event connection with target cluster member")
-
-
-@pytest.mark.parametrize(
-    ("status", "stderr", "there", "kind"),
-    [
-        (1, "Error: Instance not found\n", ABSENT, ProviderError),
-        (1, "Error: Instance is not running\n", machine("Stopped"), ProviderError),
-        (1, "Error: VM agent isn't currently running\n", machine("Running"), ProviderError),
-        (1, "Error: a sentence of next year's\n", machine("Stopped"), ProviderError),
-        (1, DOWN.stderr, DOWN, EngineUnavailable),
-        (1, OFFLINE.stderr, OFFLINE, EngineUnavailable),
-        (127, "Error: Command not found\n", machine("Running"), ProviderError),
-        (126, "Error: Command not executable\n", machine("Running"), ProviderError),
-        (1, "output\nError: websocket: close 1006 (abnormal closure)\n", machine("Running"), ProviderError),
-        (-9, "", machine("Running"), ProviderError),
+        ("Instance not found", ProviderError),
+        ("Instance is not running", ProviderError),
+        ("VM agent isn't currently running", ProviderError),
+        ("a sentence of next year's", ProviderError),
+        ("unexpected EOF", ProviderError),
+        ('Get "http://s/1.0": dial unix /s: connect: connection refused', EngineUnavailable),
+        ("Missing event connection with target cluster member", EngineUnavailable),
     ],
 )
 def test_failure_of_the_engine_is_an_error(
-    status: int, stderr: str, there: CommandResult, kind: type[ProviderError]
+    provider: IncusProvider, engine: HostEngine, step: str, sentence: str, kind: type[ProviderError]
 ) -> None:
-    provider, command = provider_of(lambda argv: ended(status, stderr=stderr))
-    command.machine = there
+    engine.faults = {step: [sentence], "operation": [sentence]}
 
-    with pytest.raises(kind) as caught:
-        provider.run("vm-1", ["true"], timeout=9)
+    with pytest.raises(kind, match=r"cannot run \['true'\] in machine 'vm-1': ") as caught:
+        provider.run("vm-1", ["true"], timeout=9, input=b"in", user="tester")
 
     assert type(caught.value) is kind
+    assert sentence in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("status", "stderr"),
-    [
-        (1, "Error: Instance not found\n"),
-        (1, "Error: unexpected EOF\n"),
-        (1, "sh: nosuch: not found\n"),
-        (127, "sh: nosuch: not found\n"),
-        (127, "Error: no such plugin\n"),
-        (2, "Error: Instance not found\n"),
-        (137, ""),
-    ],
-)
-def test_failure_of_the_command_is_its_own(status: int, stderr: str) -> None:
-    """Whatever it says: the machine runs, so it was the command that said it."""
-    provider, _ = provider_of(lambda argv: ended(status, stderr=stderr))
+@pytest.mark.parametrize("step", ["exec", "wait"])
+def test_answer_of_another_form_is_an_error(provider: IncusProvider, engine: HostEngine, step: str) -> None:
+    engine.nonsense = step
 
-    assert provider.run("vm-1", ["true"], timeout=9) == ended(status, stderr=stderr)
+    with pytest.raises(ProviderError, match="no complete answer"):
+        provider.run("vm-1", ["true"], timeout=9)
 
 
-def test_deadline_is_told() -> None:
-    def late(argv: Sequence[str]) -> CommandResult:
-        raise TimeoutError("no end after 9 s")
+def test_interrupted_wait_goes_on(provider: IncusProvider, engine: HostEngine, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
 
-    provider, _ = provider_of(late)
+    def release() -> None:
+        fifo.write_text("go\n")
+
+    engine.faults["wait"] = ["unexpected EOF", release]
+
+    assert provider.run("vm-1", ["cat", str(fifo)], timeout=9) == answer("go\n")
+
+
+def test_record_that_stays_does_no_harm(provider: IncusProvider, engine: HostEngine) -> None:
+    engine.faults["delete"] = ["no such file or directory", TimeoutError("no end after 5 s")]
+
+    assert provider.run("vm-1", ["echo", "hi"], timeout=9) == answer("hi\n")
+
+
+def test_too_many_arguments_are_refused_with_what_to_do(provider: IncusProvider, engine: HostEngine) -> None:
+    with pytest.raises(ProviderError, match="128 KiB is the most; give it an input instead") as caught:
+        provider.run("vm-1", ["echo", "x" * 131_000], timeout=9)
+
+    assert len(str(caught.value)) < 1000
+    assert engine.bodies == []
+
+
+@NEEDS_PROC
+@pytest.mark.parametrize("end", [TimeoutError("no end after 9 s"), KeyboardInterrupt()])
+def test_whatever_ends_the_wait_ends_the_command_and_what_it_started(
+    provider: IncusProvider, engine: HostEngine, tmp_path: Path, end: BaseException
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def once_it_runs() -> None:
+        assert fifo.read_text() == "running\n"
+        raise end
+
+    engine.faults["wait"] = [once_it_runs]
+
+    with pytest.raises(type(end)):
+        provider.run("vm-1", ["sh", "-c", 'sleep 1000 & echo running >"$0"; wait', str(fifo)], timeout=9)
+
+
+def test_deadline_is_told(provider: IncusProvider, engine: HostEngine) -> None:
+    engine.faults["exec"] = [TimeoutError("no end after 9 s"), "Instance is not running"]
 
     with pytest.raises(TimeoutError, match=r"cannot run \['sleep'\] in machine 'vm-1' within 9 s"):
-        provider.run("vm-1", ["sleep"], timeout=9)
-
-
-@pytest.mark.parametrize(
-    ("clustered", "stands_in", "text"),
-    [
-        (False, False, "LXD 5.0.2"),
-        (True, False, "LXD 5.0.2, a cluster"),
-        (False, True, "LXD 5.0.2 (in place of incus, which isn't here)"),
-    ],
-)
-def test_engine_describes_itself(clustered: bool, stands_in: bool, text: str) -> None:
-    server = {"environment": {"server_version": "5.0.2", "server_clustered": clustered}}
-    command = Recorder(lambda argv: ended(stdout=json.dumps(server)), backend="incus" if stands_in else "lxd")
-    client = Client(command, Endpoint.parse("lxd:local/default"))
-
-    assert IncusProvider(client, stands_in=stands_in).describe() == text
-
-
-def test_images_are_the_aliases() -> None:
-    provider, command = provider_of(lambda argv: ended(stdout='[{"name": "tiny"}, {"name": "big"}]'))
-
-    assert provider.images() == ["big", "tiny"]
-    assert [args for args, _, _ in command.ran] == [
-        ["query", "--", "local:/1.0/images/aliases?recursion=1&project=default"]
-    ]
-
-
-def test_far_remote_must_be_the_engine_that_it_was() -> None:
-    def result(argv: Sequence[str]) -> CommandResult:
-        return ended(
-            stdout="[]" if argv[0].startswith("far:") else json.dumps({"far": {"Addr": "https://b:1"}})
-        )
-
-    def provider_at(address: str) -> IncusProvider:
-        endpoint = Endpoint.parse(f"lxd:far/default?address={address}")
-        return IncusProvider(Client(Recorder(result), endpoint))
-
-    assert provider_at("https://b:1").list() == []
-    with pytest.raises(EngineUnavailable, match="it was https://a:1, and now it is https://b:1"):
-        provider_at("https://a:1").list()
+        provider.run("vm-1", ["sleep"], timeout=9, input=b"in")
