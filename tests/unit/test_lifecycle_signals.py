@@ -193,7 +193,7 @@ def test_a_handler_before_that_raises_does_not_get_in_the_way() -> None:
         try:
             strike()
         except Terminated as exc:
-            print(repr(exc.__context__))
+            print(repr(exc.__cause__))
         """
     )
 
