@@ -46,8 +46,11 @@ class Neighbour:
             "VMHARNESS_PREFIX": engine.prefix,
             "VMHARNESS_STATE_DIR": str(state),
         }
-        yield self._tell(open=str(state), environ=environ)
-        self._tell(close=str(state))
+        name = self._tell(open=str(state), environ=environ)
+        try:
+            yield name
+        finally:
+            self._tell(close=str(state))
 
     def _tell(self, **order: str | Mapping[str, str]) -> str:
         assert self._process.stdin
@@ -69,8 +72,10 @@ def strangers(engine: EngineUnderTest) -> Generator[set[str]]:
     plain, labelled = f"{engine.prefix}-one-0-aaaaaaaaaa", f"{engine.prefix}-one-0-bbbbbbbbbb"
     engine.make(plain, {})
     engine.make(labelled, elsewhere)
-    yield {plain, labelled}
-    engine.remove((plain, labelled))
+    try:
+        yield {plain, labelled}
+    finally:
+        engine.remove((plain, labelled))
 
 
 def main() -> None:

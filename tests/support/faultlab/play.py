@@ -24,6 +24,10 @@ _DELETE: Final = "delete:before"
 
 # With which status pytest ends, if nothing else than this death may have ended it.
 _STATUS: Final[Mapping[Death, int]] = {
+    Death.EXCEPTION: pytest.ExitCode.TESTS_FAILED,
+    Death.SETUP_EXCEPTION: pytest.ExitCode.TESTS_FAILED,
+    Death.LATE: pytest.ExitCode.TESTS_FAILED,
+    Death.KILL_REAPER: pytest.ExitCode.OK,
     Death.PYTEST_EXIT: pytest.ExitCode.INTERRUPTED,
     Death.FINALIZER: pytest.ExitCode.INTERRUPTED,
     Death.SIGINT: pytest.ExitCode.INTERRUPTED,
@@ -113,7 +117,9 @@ class _Play:
     def _die_by_itself(self) -> set[int]:
         """Let the suite do it; return the processes that made machines."""
         args = self._engine.make_late() if self._cell.death is Death.LATE else ()
-        self._start(*args).end(PATIENCE_S)
+        run = self._start(*args)
+        run.end(PATIENCE_S)
+        assert "CreateTimeout" in run.text or self._cell.death is not Death.LATE, run.text
         return self._engine.callers("create")
 
     def _strike(self) -> set[int]:
