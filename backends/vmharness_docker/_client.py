@@ -17,6 +17,7 @@ import requests
 from docker.errors import DockerException
 from docker.tls import TLSConfig
 from testcontainers.core.auth import parse_docker_auth_config
+from testcontainers.core.config import testcontainers_config
 from testcontainers.core.docker_client import DockerClient, get_docker_auth_config, get_docker_host
 
 from vmharness_docker._endpoint import Endpoint
@@ -25,9 +26,16 @@ from vmharness_docker._open import Api
 __all__ = ["Client", "find_endpoint"]
 
 
-def find_endpoint() -> Endpoint:
-    """Return the engine that testcontainers would use, or raise ValueError."""
-    return Endpoint.of_environ(get_docker_host(), os.environ)
+def find_endpoint(*, for_command: bool = False) -> Endpoint:
+    """Return the engine that testcontainers would use, or raise ValueError.
+
+    Args:
+        for_command: Return the one that Docker's command would use, which doesn't know `tc.host`.
+    """
+    host = get_docker_host()
+    if for_command and testcontainers_config.tc_properties_get_tc_host():
+        host = os.environ.get("DOCKER_HOST")
+    return Endpoint.of_environ(host, os.environ)
 
 
 class Client(DockerClient):

@@ -89,6 +89,13 @@ class Opener:
 
         return find_endpoint()
 
+    @property
+    def is_commands(self) -> bool:
+        """Whether Docker's own command asks the same engine."""
+        from vmharness_docker._client import find_endpoint
+
+        return self.endpoint == find_endpoint(for_command=True)
+
     @contextmanager
     def __call__(self, timeout: float) -> Generator[Engine, None, None]:
         """Open the engine for one call.

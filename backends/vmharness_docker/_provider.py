@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from vmharness.errors import Busy, EngineUnavailable, ProviderError
@@ -12,6 +13,8 @@ from vmharness.provider import (
     AutoChosen,
     CommandResult,
     Describes,
+    Front,
+    Fronts,
     Inspects,
     ListsImages,
     MachineInfo,
@@ -41,6 +44,7 @@ class DockerProvider(
     Settles,
     AutoChosen,
     Describes,
+    Fronts,
     Inspects,
     ListsImages,
     ShowsDelete,
@@ -157,6 +161,18 @@ class DockerProvider(
             argv += ["--tlsverify" if where.verify else "--tls"]
             argv += [f"--tls{kind}={where.certs}/{file}.pem" for kind, file in _TLS_FILES]
         return [*argv, "rm", "--force", "--volumes", name]
+
+    def fronts(self) -> Sequence[Front]:
+        """Return Docker's command, if it asks the same engine: of `tc.host` only testcontainers knows."""
+        if not self._opener.is_commands:
+            return ()
+        return [
+            Front(
+                program="docker",
+                reader=str(Path(__file__).with_name("_front.py")),
+                variables=("DOCKER_HOST", "DOCKER_CONTEXT"),
+            )
+        ]
 
     def run(
         self,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from vmharness.errors import ProviderError
 from vmharness.provider import (
     CommandResult,
     Describes,
+    Front,
+    Fronts,
     Inspects,
     ListsImages,
     MachineInfo,
@@ -20,6 +23,7 @@ from vmharness.provider import (
     TakesLabels,
 )
 from vmharness_fake._programs import run_program
+from vmharness_fake._settings import FOLDER
 from vmharness_fake._specs import IMAGES, LABEL_LENGTH
 from vmharness_fake._verbs import Verbs
 
@@ -95,16 +99,21 @@ class FakeProvider(UnlabelledFakeProvider, TakesLabels):
         return info
 
 
-class _ShowsFolderDelete(Verbs, ShowsDelete):
+class _HasCommand(Verbs, Fronts, ShowsDelete):
+    def fronts(self) -> Sequence[Front]:
+        """Return the command that somebody may have made of `python -m vmharness_fake`."""
+        reader = str(Path(__file__).with_name("_front.py"))
+        return [Front(program="fakectl", reader=reader, variables=(FOLDER,))]
+
     def delete_argv(self, name: str) -> Sequence[str]:
         """Return the words of a command that deletes a machine in the folder."""
         folder = self.endpoint.removeprefix("folder:")
         return [sys.executable, "-m", "vmharness_fake", "delete", "--dir", folder, "--", name]
 
 
-class FolderFakeProvider(FakeProvider, _ShowsFolderDelete):
+class FolderFakeProvider(FakeProvider, _HasCommand):
     """Machines of a fake engine in a folder, which a command can reach, too."""
 
 
-class UnlabelledFolderFakeProvider(UnlabelledFakeProvider, _ShowsFolderDelete):
+class UnlabelledFolderFakeProvider(UnlabelledFakeProvider, _HasCommand):
     """Machines of a fake engine in a folder that has no labels."""

@@ -47,6 +47,11 @@ class Engine:
     chosen: tuple[str, ...]
     remedy: str
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The variables that say which engine its command asks."""
+        return (*(f"{self.prefix}_{place}" for place in (*_LOCAL, *_FAR)), *self.chosen)
+
     def plain(self, environ: Mapping[str, str]) -> Mapping[str, str]:
         """Return an environment in which the command says the same to everyone.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from vmharness.provider import (
     AutoChosen,
     CommandResult,
     Describes,
+    Front,
+    Fronts,
     Inspects,
     ListsImages,
     MachineInfo,
@@ -38,6 +41,7 @@ class IncusProvider(
     Settles,
     AutoChosen,
     Describes,
+    Fronts,
     Inspects,
     ListsImages,
     ShowsDelete,
@@ -128,6 +132,17 @@ class IncusProvider(
     def delete_argv(self, name: str) -> Sequence[str]:
         """Return the command that deletes the machine, in whatever shell it is run."""
         return self._client.delete_argv(name)
+
+    def fronts(self) -> Sequence[Front]:
+        """Return the engine's command."""
+        engine = self._client.endpoint.engine
+        return [
+            Front(
+                program=engine.program,
+                reader=str(Path(__file__).with_name("_front.py")),
+                variables=engine.variables,
+            )
+        ]
 
     def run(
         self,

@@ -95,6 +95,11 @@ class Books:
 
     @property
     def ledger(self) -> Ledger:
+        """The ledger of this process, as others may see it; see `own_ledger`."""
+        return self.own_ledger
+
+    @property
+    def own_ledger(self) -> FileLedger:
         """The ledger of this process, made when it is first asked for.
 
         A forked child gets its own: its parent's machines are its parent's.
@@ -141,6 +146,22 @@ class Books:
         self.ledger.write(record)
         self._changed(None, record)
         return record
+
+    def collect(self) -> Sequence[Record]:
+        """Take up what front-ends recorded for this process since the last call; return the new records."""
+        if self._ledger is None or not self._ledger.held:
+            return ()
+        known = dict(self._ledger.records)
+        records, notes = self._ledger.collect()
+        for note in notes:
+            if note not in self.tally.reports:
+                self.report(note)
+        for record in records:
+            _log.info("%s %s: %s, says its command's front-end", record.backend, record.name, record.state)
+            with self._counting:
+                self.tally.created += record.state is State.RUNNING
+            self._changed(known.get(record.id), record)
+        return [record for record in records if record.id not in known]
 
     def made(self, record: Record, *, made_up: bool) -> Record:
         """Note that the create returned, and whether we made the name up ourselves."""

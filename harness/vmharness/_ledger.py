@@ -2,22 +2,28 @@
 
 A ledger is a file of JSON lines, its first one a header. `flock` on the file's own descriptor is the
 lock, so lock and file are one inode. It is locked under a hidden name before it is renamed into sight:
-no sweep ever sees it unlocked while its owner lives. This module knows no engine and no plugin.
+no sweep ever sees it unlocked while its owner lives. Beside it may be an inbox, to which others write for the
+owner: its lines come before the ledger's. This module knows no engine and no plugin.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
+from vmharness._calls import was_made
+from vmharness._fronts import BIN_SUFFIX, INBOX_SUFFIX
+from vmharness._inbox import Inbox
 from vmharness._interrupts import held
+from vmharness._lines import VERSION, line_of, merge, parse
 from vmharness._locks import SUFFIX, is_free, is_linked, lock, look
 from vmharness._model import Record, State
 from vmharness._places import check_private, host_id, make_private, state_folder
@@ -25,15 +31,7 @@ from vmharness.errors import LedgerError
 
 __all__ = ["Contents", "FileLedger", "FileLedgers"]
 
-VERSION: Final = 1
 _REMEDY: Final = "set VMHARNESS_STATE_DIR to a folder on a local disk with room"
-_KINDS: Final[dict[str, type | tuple[type, ...]]] = {
-    "str": str,
-    "float": (int, float),
-    "bool": bool,
-    "State": str,
-}
-
 _open_ledgers: weakref.WeakSet[FileLedger] = weakref.WeakSet()
 
 
@@ -65,6 +63,11 @@ class FileLedger:
         self._descriptor: int | None = descriptor
         self._inode = _inode(descriptor)
         self._writing = threading.Lock()
+        # What front-ends recorded for us; its lines count as ours as long as it is there.
+        self.inbox: Final = Inbox(path.with_suffix(INBOX_SUFFIX))
+        self.bin: Final = path.with_suffix(BIN_SUFFIX)
+        self._only_in_inbox: set[str] = set()
+        self._calls: set[str] = set()
         self._read(content)
         _open_ledgers.add(self)
 
@@ -74,13 +77,13 @@ class FileLedger:
         return self._descriptor is not None
 
     def _read(self, content: bytes) -> None:
-        header, records, self.damage = _parse(content)
+        header, records, self.damage = parse(content)
         self.session_id = str(header.get("session", ""))
         self.records.update(records)
 
     def write(self, record: Record) -> None:
         """Append the record; see `vmharness.hooks.Ledger`."""
-        line = json.dumps(asdict(record), ensure_ascii=True).encode() + b"\n"
+        line = line_of(record)
         with self._writing, held:
             if self._descriptor is None:
                 raise LedgerError(f"cannot write to the ledger {self.path}: it is closed")
@@ -95,6 +98,7 @@ class FileLedger:
                 if _inode(self._descriptor) != self._inode:
                     raise OSError(None, "somebody closed it")
                 _append(self._descriptor, line, sync=record.state is State.WANTED)
+                self._only_in_inbox.discard(record.id)
             except OSError as exc:
                 # An intent that isn't durable isn't acted on; what has happened we know all the same.
                 if record.state is State.WANTED and before is None:
@@ -103,11 +107,54 @@ class FileLedger:
                     f"cannot record machine {record.name!r} in {self.path}: {exc.strerror}; {_REMEDY}"
                 ) from exc
 
+    def collect(self) -> tuple[Sequence[Record], Sequence[str]]:
+        """Take up what front-ends recorded since the last call; one look if that is nothing.
+
+        Returns:
+            The new records, and those of which it became known that they were made; what is to be reported.
+        """
+        try:
+            with self._writing, held:
+                return self._collect()
+        except OSError as exc:
+            return (), [f"cannot read {self.inbox.path}: {exc.strerror}"]
+
+    def _collect(self) -> tuple[Sequence[Record], Sequence[str]]:
+        """Do so; raise OSError if the inbox can't be read."""
+        if self._descriptor is None:
+            return (), ()
+        changed, notes, damage = merge(self.inbox.news(), self.records)
+        self.damage += damage
+        self._calls |= {record.id for record in changed}
+        ended = self._ended_calls()
+        self._only_in_inbox |= {record.id for record in (*changed, *ended)}
+        now = {record.id: record for record in (*changed, *ended)}
+        return list(now.values()), [*notes, *damage]
+
+    def _ended_calls(self) -> Sequence[Record]:
+        """Return the records of which it is known by now whether their machines were made."""
+        ended: list[Record] = []
+        for id in sorted(self._calls):
+            record = self.records[id]
+            if record.state not in (State.WANTED, State.MAYBE):
+                self._calls.discard(id)
+                continue
+            made = was_made(self.bin, id)
+            if made is not None:
+                self._calls.discard(id)
+                # One that surely wasn't made is looked for once all the same.
+                now = replace(record, state=State.RUNNING if made else State.DOOMED)
+                self.records[id] = now
+                ended.append(now)
+        return ended
+
     def close(self) -> None:
         """Unlink the file if all is settled, then drop the lock; see `vmharness.hooks.Ledger`."""
         with self._writing, held:
             if self._descriptor is None:
                 return
+            self._shut_inbox()
+            shutil.rmtree(self.bin, ignore_errors=True)
             settled = all(record.state is State.GONE for record in self.records.values())
             if settled and not self.damage:
                 try:
@@ -115,6 +162,22 @@ class FileLedger:
                 except OSError:
                     pass  # an empty ledger that stays costs the next sweep a look
             self._release()
+
+    def shut_inbox(self) -> None:
+        """Take up what is in the inbox, and let nobody record any more; without an inbox nothing happens."""
+        with self._writing, held:
+            self._shut_inbox()
+
+    def _shut_inbox(self) -> None:
+        try:
+            with self.inbox.shut():
+                self._collect()
+                for id in sorted(self._only_in_inbox):
+                    _append(cast("int", self._descriptor), line_of(self.records[id]), sync=True)
+                    self._only_in_inbox.discard(id)
+                self.inbox.remove()
+        except OSError:
+            pass  # then it stays: whoever comes next reads it again
 
     def abandon(self) -> None:
         """Close the descriptor without a word: the lock is the parent's, and so are the machines."""
@@ -161,58 +224,6 @@ def _append(descriptor: int, line: bytes, *, sync: bool) -> None:
         except OSError:
             pass  # a torn last line is told by its missing end
         raise
-
-
-def _parse(content: bytes) -> tuple[Mapping[str, Any], dict[str, Record], list[str]]:
-    """Return header, newest records and damage of a ledger's content.
-
-    A last line without its end was cut off by a crash while it was written; nothing was done on its
-    strength, so it is no damage.
-    """
-    records: dict[str, Record] = {}
-    damage: list[str] = []
-    header: Mapping[str, Any] = {}
-    lines = content.split(b"\n")[:-1]
-    if not lines:
-        damage.append("it has no header")
-    for number, line in enumerate(lines, start=1):
-        try:
-            value = _object(line)
-            if number == 1:
-                header = _header(value)
-            else:
-                record = _record(value)
-                records[record.id] = record
-        except (ValueError, TypeError, KeyError, RecursionError) as exc:
-            damage.append(f"line {number} can't be read ({exc})")
-            if number == 1:
-                break  # what an unknown version's lines mean is unknown as well
-    return header, records, damage
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    value = json.loads(line)
-    if not isinstance(value, dict):
-        raise TypeError("no object")
-    return cast("dict[str, Any]", value)
-
-
-def _header(value: dict[str, Any]) -> dict[str, Any]:
-    version = value["vmharness"]
-    if version != VERSION:
-        raise ValueError(f"format {version!r}, this vmharness reads {VERSION}: use the version that wrote it")
-    return value
-
-
-def _record(value: dict[str, Any]) -> Record:
-    known: dict[str, Any] = {}
-    for field in fields(Record):
-        if field.name in value:
-            if not isinstance(value[field.name], _KINDS[str(field.type)]):
-                raise TypeError(f"{field.name} is {value[field.name]!r}")
-            known[field.name] = value[field.name]
-    known["state"] = State(known["state"])
-    return Record(**known)
 
 
 class FileLedgers:
@@ -297,7 +308,9 @@ class FileLedgers:
         torn = len(content) - content.rfind(b"\n") - 1
         if torn and torn < len(content):
             os.ftruncate(descriptor, len(content) - torn)  # so that what we append is a line of its own
-        return FileLedger(path, descriptor, content)
+        ledger = FileLedger(path, descriptor, content)
+        ledger.shut_inbox()
+        return ledger
 
     def paths(self) -> Iterator[Path]:
         """Yield the paths of all ledgers in sight, oldest first."""
@@ -310,11 +323,14 @@ class FileLedgers:
     def read(self, path: Path) -> Contents:
         """Return what is in a ledger that somebody else may hold; nothing is changed."""
         try:
-            header, records, damage = _parse(path.read_bytes())
+            # First, for what is taken out of there is in the ledger before.
+            news = Inbox(path.with_suffix(INBOX_SUFFIX)).news()
+            header, records, damage = parse(path.read_bytes())
         except FileNotFoundError:
             return Contents("", {}, ())
         except OSError as exc:
             raise LedgerError(f"cannot read the ledger {path}: {exc.strerror}") from exc
+        damage += merge(news, records)[2]
         return Contents(str(header.get("session", "")), records, damage)
 
     def _sync_folder(self) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "LABEL_TEST",
     "LABEL_TOKEN",
     "CommandResult",
+    "Front",
     "Kind",
     "MachineInfo",
     "MachineState",
@@ -109,6 +110,21 @@ class CommandResult:
     status: int
     stdout: str
     stderr: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """One of an engine's own commands, by which others make machines.
+
+    Attributes:
+        program: Its name on PATH.
+        reader: Path of the module that understands its arguments; see `vmharness.provider.Fronts`.
+        variables: The environment's variables that choose which engine it asks.
+    """
+
+    program: str
+    reader: str
+    variables: tuple[str, ...] = ()
 
 
 class State(StrEnum):

@@ -32,7 +32,10 @@ from vmharness._model import (
 )
 from vmharness._naming import check_tracked
 from vmharness._owners import Owner, Owners
+from vmharness._plugins import BACKENDS, installed
 from vmharness._providers import Providers
+from vmharness._recording.engines import find_engines
+from vmharness._recording.folder import Recording
 from vmharness._settings import Settings
 from vmharness._threads import start_thread
 from vmharness.errors import (
@@ -104,6 +107,7 @@ class Session:
         self._drained = False
         self._door = Door()
         self._given_up = False
+        self._recording: Recording | None = None
         self._books = Books(ledgers, self.id, self._providers, self._clock, changed=self._changed, say=say)
         self._maybes = Maybes(self._books, self._clock, say=say, start=start)
         self._maker = Maker(
@@ -135,6 +139,8 @@ class Session:
         Raises:
             KeyboardInterrupt: It was interrupted; the rest is in the ledger, for the next session's sweep.
         """
+        if self._drained:
+            self.collect()  # what was recorded since
         late = any(record.state in (State.WANTED, State.RUNNING) for record in self.unfinished())
         if self._given_up or not self._books.held or (self._drained and not late):
             return
@@ -162,6 +168,8 @@ class Session:
             if self._books.held:
                 self._drained = True
                 stuck = [record for record in self.unfinished() if record.state is not State.MAYBE]
+                if self._recording:
+                    self._recording.end()
                 self._books.close()
                 self._observe(lambda plugin: plugin.closed(self), backwards=True)
         self._raise_stuck(stuck)
@@ -351,6 +359,25 @@ class Session:
             name, backend, deadline=deadline, scope=scope, tracked=True, wanted_at=wanted_at
         )
         return self._books.add(record)
+
+    def record_commands(self) -> None:
+        """Have machines recorded that engines' own commands make; see `vmharness.hooks.Session`."""
+        engines = find_engines(
+            self.settings.backend,
+            [point.name for point in installed(BACKENDS)],
+            self._providers,
+            create_timeout=self.settings.create_timeout,
+            report=self.report,
+        )
+        self._recording = Recording(self._books.own_ledger, prefix=self.settings.prefix, expiry_s=EXPIRY_S)
+        if not self._recording.begin(engines):
+            self.report(
+                "no engine's own command is recorded: none is on PATH that an installed backend knows"
+            )
+
+    def collect(self) -> Sequence[Record]:
+        """Take up what front-ends recorded since the last call; see `vmharness.hooks.Session`."""
+        return self._books.collect()
 
     def adopt(self, info: MachineInfo, *, prefix: str = "", backend: str = "") -> Record | None:
         """Record a machine that no ledger names, if it is an orphan; see `vmharness.hooks.Session`."""

@@ -20,6 +20,7 @@ __all__ = [
     "DEFAULT_LIFECYCLE",
     "SETTINGS",
     "Leaks",
+    "RecordMode",
     "Setting",
     "Settings",
     "Source",
@@ -50,6 +51,13 @@ class Leaks(StrEnum):
     ERROR = "error"
 
 
+class RecordMode(StrEnum):
+    """What is recorded of machines that others make."""
+
+    OFF = "off"
+    COMMANDS = "commands"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings of a session; `SETTINGS` says what each means."""
@@ -61,6 +69,7 @@ class Settings:
     prefix: str = "vmh"
     sweep_prefix: tuple[str, ...] = ()
     leaks: Leaks = Leaks.WARN
+    record: RecordMode = RecordMode.OFF
     lifecycle: tuple[str, ...] = DEFAULT_LIFECYCLE
 
     def __post_init__(self) -> None:
@@ -185,6 +194,13 @@ SETTINGS: Final = (
         parse=_choice(Leaks),
         metavar="{warn,error}",
         help="a machine that could not be deleted is a warning (the default) or an error of its test",
+    ),
+    Setting(
+        name="record",
+        parse=_choice(RecordMode),
+        metavar="{off,commands}",
+        help="whether machines are recorded that tests make by the engines' own commands (commands), "
+        "or only those that vmharness makes or is told of (off, the default)",
     ),
     Setting(
         name="lifecycle",

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from vmharness._fronts import without_fronts
 from vmharness._model import CommandResult
 from vmharness.errors import EngineUnavailable
 
@@ -52,9 +53,9 @@ class CommandLine:
         self._popen = popen
 
     def found(self) -> str | None:
-        """Return the path of the program, or None if it isn't there."""
+        """Return the path of the program, or None if it isn't there; a session's front-end of it isn't it."""
         environ = os.environ if self._environ is None else self._environ
-        return shutil.which(self.program, path=environ.get("PATH", os.defpath))
+        return shutil.which(self.program, path=without_fronts(environ.get("PATH", os.defpath)))
 
     def run(self, args: Sequence[str], *, timeout: float, input: bytes | None = None) -> CommandResult:
         """Run the command without a shell and wait for its end. May be called from threads.

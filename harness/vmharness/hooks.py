@@ -146,6 +146,24 @@ class Session(Protocol):
         """
         ...
 
+    def record_commands(self) -> None:
+        """Have machines recorded that this process and its children make by the engines' own commands.
+
+        From now on the front-ends of those commands come first on this process's PATH, until the session
+        is closed. Each records for this ledger before its command runs.
+
+        Raises:
+            VMHarnessError: Nothing can be recorded.
+        """
+        ...
+
+    def collect(self) -> Sequence[Record]:
+        """Take up what front-ends recorded since the last call, as WANTED, and return the new records.
+
+        That of which they saw that it was made is RUNNING.
+        """
+        ...
+
     def move(
         self, record: Record, state: State | None = None, *, scope: str | None = None, error: str = ""
     ) -> Record:

@@ -28,6 +28,7 @@ from vmharness._model import (
     LABEL_TEST,
     LABEL_TOKEN,
     CommandResult,
+    Front,
     Kind,
     MachineInfo,
     MachineState,
@@ -45,6 +46,8 @@ __all__ = [
     "CommandResult",
     "Connect",
     "Describes",
+    "Front",
+    "Fronts",
     "Inspects",
     "Kind",
     "ListsImages",
@@ -233,3 +236,37 @@ class RunsCommands(Protocol):
             TimeoutError: The deadline passed; the command may still be running in the machine.
         """
         ...
+
+
+@runtime_checkable
+class Fronts(Protocol):
+    """Capability: the engine has commands of its own, whose creates can be recorded before they run.
+
+    A command's reader is a file of Python that imports nothing but the standard library, and as little of
+    that as possible: every call of the command loads it. It has these functions, of the command's arguments::
+
+        recognise_create(args: list[str]) -> str | None
+            The name of the machine that will be there; "" = the engine makes one up; None = no create.
+        elsewhere(args: list[str], endpoint: str) -> str
+            Why this create can't be recorded, as it is of another engine; "" = it can.
+        with_name(args: list[str], name: str) -> tuple[list[str], str]
+            The arguments of a create without a name, with this one; what to print first in the command's
+            stead, which would have said the name.
+        with_labels(args: list[str], labels: dict[str, str]) -> list[str]
+            The arguments of a create, with these labels; not called where the provider takes no labels.
+        with_receipt(args: list[str], path: str) -> tuple[list[str], bool]    (need not be there)
+            The arguments of a create that makes the file `path` before it asks the engine, writes to it once
+            the machine was made, and takes it away if surely none was; and whether it will do so.
+        recognise_delete(args: list[str]) -> list[str]
+            What the command calls the machines that may be gone after it; none = no delete.
+        look_args() -> list[str]
+            Arguments with which the command lists all machines.
+        seen(output: str, words: list[str]) -> list[str]
+            The names of those machines in that listing which the words mean.
+
+    What a reader doesn't understand it leaves alone: a create that isn't recognised runs as it would have.
+    """
+
+    @abstractmethod
+    def fronts(self) -> Sequence[Front]:
+        """Return the commands that ask this provider's engine, whether they are installed or not."""

@@ -10,6 +10,7 @@ from vmharness.cli._backends import backends
 from vmharness.cli._demo import demo
 from vmharness.cli._list import list_machines
 from vmharness.cli._protect import protect, unprotect
+from vmharness.cli._run import run
 from vmharness.cli._sweep import sweep
 
 __all__ = ["app"]
@@ -50,6 +51,7 @@ def vmharness(
 
 app.command()(demo)
 app.command()(backends)
+app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(run)
 app.command("list")(list_machines)
 app.command()(sweep)
 app.command()(protect)

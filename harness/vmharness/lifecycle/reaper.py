@@ -10,6 +10,7 @@ from typing import Final
 from vmharness._model import Record, State
 from vmharness._reaper.spawn import LOG, spawn
 from vmharness._reaper.spawn import Reaper as Process
+from vmharness._settings import RecordMode
 from vmharness.errors import VMHarnessError
 from vmharness.hooks import Lifecycle, Session
 
@@ -32,8 +33,17 @@ class Reaper(Lifecycle):
 
     def opened(self, session: Session) -> None:
         """Start it; nobody waits for it yet."""
+        if session.settings.record is RecordMode.COMMANDS:
+            self._confirm(session)  # whatever makes a machine doesn't ask us first
+            return
         with self._starting:
             self._start(session)
+
+    def scope_ended(self, session: Session, scope: str) -> None:
+        """See to it again, for what others make next."""
+        del scope
+        if session.settings.record is RecordMode.COMMANDS:
+            self._confirm(session)
 
     def before_create(self, session: Session, record: Record) -> Mapping[str, str] | None:
         """Let nothing be created unless it waits; one that was killed is replaced."""

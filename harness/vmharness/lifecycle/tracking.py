@@ -1,10 +1,11 @@
-"""Which machines are ours though others make them: those that a test names, and their variants."""
+"""Which machines are ours though others make them: named by a test, their variants, and recorded ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from vmharness._model import Record
+from vmharness._settings import RecordMode
 from vmharness.hooks import Lifecycle, Session
 
 __all__ = ["Tracking"]
@@ -13,20 +14,35 @@ __all__ = ["Tracking"]
 class Tracking(Lifecycle):
     """Records machines by the names that tests chose, and their `NAME-…` variants.
 
-    Must come before the plugin that deletes at a scope's end.
+    By setting also those that engines' own commands make. Must come before the plugin that deletes at a
+    scope's end.
     """
+
+    def __init__(self) -> None:
+        self._ended: set[str] = set()
+
+    def opened(self, session: Session) -> None:
+        """Have the engines' own commands recorded, if the settings say so."""
+        if session.settings.record is RecordMode.COMMANDS:
+            session.record_commands()
 
     def named(self, session: Session, name: str, scope: str, backend: str) -> None:
         """Record the machine of that name, there already or not."""
         session.track(name, scope=scope, backend=backend)
 
     def scope_ended(self, session: Session, scope: str) -> None:
-        """Record the variants of the scope's names that are there."""
+        """Take up what was recorded, and record the variants of the scope's names that are there."""
+        self._ended.add(scope)
+        for record in session.collect():
+            # Made by what a test left running: it goes as soon as it is known.
+            if record.scope != scope and record.scope in self._ended:
+                session.move(record, scope=scope)
         self._track_variants(session, scope)
 
     def closing(self, session: Session, interrupted: int) -> None:
         """Do so for the scopes that an interrupt left open."""
         del interrupted
+        session.collect()
         for scope in {record.scope for record in session.unfinished() if record.tracked}:
             self._track_variants(session, scope)
 

@@ -87,6 +87,11 @@ class Run:
             os.environ[_SESSION_VARIABLE] = self._session.id
         return self._session
 
+    @property
+    def has_tests(self) -> bool:
+        """Whether this process runs tests: the controller of xdist's workers runs none."""
+        return self._worker is not None or not self._distributes()
+
     def _run_id(self) -> str:
         """The id that xdist gives its workers, so that the controller's session is the same one."""
         distributed = self._config.pluginmanager.getplugin("dsession")

@@ -1,0 +1,103 @@
+"""`vmharness run -- COMMAND`: any runner of tests, with all that a pytest run has of vmharness."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+from typing import Annotated, Any, Final
+
+import typer
+
+from vmharness.cli._common import BackendOption, say, settings
+from vmharness.errors import CleanupFailed
+
+__all__ = ["run"]
+
+# What is sent to us is meant for the command; an interrupt comes from the terminal, to both of us.
+_FORWARDED: Final = (signal.SIGTERM, signal.SIGHUP)
+# As shells say it of a command that isn't there, and of one that can't be run.
+_NOT_FOUND: Final = 127
+_NOT_RUN: Final = 126
+
+_Command = Annotated[
+    list[str], typer.Argument(metavar="COMMAND...", help="Command, and its arguments.", show_default=False)
+]
+
+
+def run(command: _Command, *, backend: BackendOption = "") -> None:
+    """Run a command, and delete the machines that it makes by the engines' own commands.
+
+    Any command: unittest, make, bats, a script. Machines of dead runs are swept at its start. At its end, and
+    if it is killed, all that was recorded is deleted. The exit status is the command's own.
+    """
+    from vmharness._opening import open_session
+    from vmharness._settings import RecordMode
+    from vmharness._summary import lines, part_of
+
+    chosen = replace(settings(), record=RecordMode.COMMANDS)
+    status, session = 0, None
+    try:
+        with open_session(backend=backend, settings=chosen) as session, _named(session.id):
+            status = watch(command)
+    except CleanupFailed:
+        pass  # the summary says what is left
+    finally:
+        if session is not None:
+            for line in lines([part_of(session)]):
+                say(f"vmharness: {line}", stderr=True)
+    _leave(status)
+
+
+def watch(command: Sequence[str]) -> int:
+    """Run a command in our terminal and process group, and return how it ended; a signal is negative."""
+    previous: dict[int, Any] = {}
+    try:
+        process = subprocess.Popen(list(command))
+    except OSError as exc:
+        say(f"vmharness: cannot run {command[0]!r}: {exc.strerror}", style="red", stderr=True)
+        return _NOT_FOUND if isinstance(exc, FileNotFoundError) else _NOT_RUN
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        del frame
+        if number in _FORWARDED:
+            process.send_signal(number)
+
+    try:
+        for number in (signal.SIGINT.value, *_FORWARDED):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                previous[number] = signal.signal(number, forward)
+        return process.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _named(session_id: str) -> Generator[None]:
+    """Tell the commands that are called in a block which session that is."""
+    before = os.environ.get("VMHARNESS_SESSION")
+    os.environ["VMHARNESS_SESSION"] = session_id
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["VMHARNESS_SESSION"]
+        else:
+            os.environ["VMHARNESS_SESSION"] = before
+
+
+def _leave(status: int) -> None:
+    """End as the command did: with its status, or by the signal that ended it."""
+    if status >= 0:
+        raise typer.Exit(status)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # if there is to be a core, it was written
+    if -status not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+    raise typer.Exit(128 - status)
