@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -99,3 +100,15 @@ def names(engine: FolderFakeProvider) -> Callable[[], list[str]]:
 def ledgers(state: Path) -> Callable[[], list[str]]:
     """Return the names of the ledgers in the state folder."""
     return lambda: sorted(path.name for path in state.glob("*/*.ledger"))
+
+
+@pytest.fixture
+def fakectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put the fake engine's own command on PATH, in a folder whose name has a blank."""
+    folder = tmp_path / "own commands"
+    folder.mkdir()
+    program = folder / "fakectl"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m vmharness_fake "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return program
