@@ -16,7 +16,7 @@ def test_help_names_every_command(call: Call) -> None:
     status, out, _ = call("--help")
 
     assert status == 0
-    for command in ("demo", "backends", "list", "sweep", "protect", "unprotect"):
+    for command in ("demo", "backends", "list", "run", "sweep", "protect", "unprotect"):
         assert f" {command} " in out
 
 
