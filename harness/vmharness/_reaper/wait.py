@@ -35,9 +35,10 @@ def main(ledger: str, report: int, python: str) -> None:
     except BrokenPipeError:
         pass  # its owner died meanwhile, and may have named machines that others made
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    # What an inbox says is taken up by who can write it to the ledger, and lets nobody write more.
-    inbox = os.path.exists(ledger.removesuffix(".ledger") + ".inbox")  # noqa: PTH110
-    states = None if inbox else _states(descriptor)
+    # What an inbox says is taken up, and what lies beside is removed, by who can write to the ledger.
+    stem = ledger.removesuffix(".ledger")
+    beside = any(os.path.exists(stem + suffix) for suffix in (".inbox", ".bin"))  # noqa: PTH110
+    states = None if beside else _states(descriptor)
     if states is not None and states <= {"gone", "kept"}:
         if states <= {"gone"} and _is_there(descriptor, ledger):
             os.unlink(ledger)  # noqa: PTH108 - its owner died between its last machine and its own end
