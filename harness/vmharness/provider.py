@@ -43,8 +43,10 @@ __all__ = [
     "LABEL_TEST",
     "LABEL_TOKEN",
     "AutoChosen",
+    "Clones",
     "CommandResult",
     "Connect",
+    "CopiesFiles",
     "Describes",
     "Front",
     "Fronts",
@@ -54,10 +56,12 @@ __all__ = [
     "MachineInfo",
     "MachineState",
     "Provider",
+    "RecognisesCreate",
     "RunsCommands",
     "Settles",
     "ShowsDelete",
     "Spec",
+    "StartsAndStops",
     "TakesLabels",
 ]
 
@@ -270,3 +274,107 @@ class Fronts(Protocol):
     @abstractmethod
     def fronts(self) -> Sequence[Front]:
         """Return the commands that ask this provider's engine, whether they are installed or not."""
+
+
+@runtime_checkable
+class CopiesFiles(Protocol):
+    """Capability: files can be copied into a machine and out of it."""
+
+    @abstractmethod
+    def push(self, name: str, source: str, target: str, *, timeout: float) -> None:
+        """Copy a file of the host into a machine; one that is there is replaced.
+
+        Args:
+            name: Name of the machine.
+            source: Path of the file on the host.
+            target: Absolute path of the file in the machine; its folder must be there.
+            timeout: Seconds until the deadline.
+
+        Raises:
+            ProviderError: It was not copied, or not wholly.
+            TimeoutError: The deadline passed; some of the file may be there.
+        """
+
+    @abstractmethod
+    def pull(self, name: str, source: str, target: str, *, timeout: float) -> None:
+        """Copy a file of a machine to the host; one that is there is replaced.
+
+        Args:
+            name: Name of the machine.
+            source: Absolute path of the file in the machine.
+            target: Path of the file on the host; its folder must be there.
+            timeout: Seconds until the deadline.
+
+        Raises:
+            ProviderError: It was not copied, or not wholly.
+            TimeoutError: The deadline passed; some of the file may be there.
+        """
+
+
+@runtime_checkable
+class StartsAndStops(Protocol):
+    """Capability: a machine can be stopped, and started again."""
+
+    @abstractmethod
+    def start(self, name: str, *, timeout: float) -> None:
+        """Start a machine, and return once it runs. One that runs is left alone.
+
+        Args:
+            name: Name of the machine.
+            timeout: Seconds until the deadline.
+
+        Raises:
+            ProviderError: It may not run.
+            TimeoutError: The deadline passed.
+        """
+
+    @abstractmethod
+    def stop(self, name: str, *, timeout: float) -> None:
+        """Stop a machine, and return once it is stopped. One that is stopped is left alone.
+
+        Args:
+            name: Name of the machine.
+            timeout: Seconds until the deadline.
+
+        Raises:
+            ProviderError: It may still run.
+            TimeoutError: The deadline passed.
+        """
+
+
+@runtime_checkable
+class Clones(Protocol):
+    """Capability: a machine can be made as a copy of another one."""
+
+    @abstractmethod
+    def clone(self, source: str, spec: Spec, *, timeout: float) -> MachineInfo:
+        """Make a copy of a machine, and return once it can be used. The source is left as it was.
+
+        Args:
+            source: Name of the machine to copy.
+            spec: Name and labels of the copy; all else is as in the source.
+            timeout: Seconds until the deadline.
+
+        Returns:
+            What the engine says of the copy; its state is RUNNING.
+
+        Raises:
+            NameTaken, CreateFailed, CreateUnsettled, CreateTimeout: As `Provider.create`.
+        """
+
+
+@runtime_checkable
+class RecognisesCreate(Protocol):
+    """Capability: a command line that makes a machine is known for what it is."""
+
+    @abstractmethod
+    def recognise(self, argv: Sequence[str]) -> str | None:
+        """Return the name of the machine that a command would make; nothing is run.
+
+        Args:
+            argv: Words of the command; the first is the program, by its name or path.
+
+        Returns:
+            The name; "" if it can't be read off, as one that the engine makes up; None if the command makes
+            no machine.
+        """

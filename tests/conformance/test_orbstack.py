@@ -1,59 +1,40 @@
-"""OrbStack against the conformance kit, by way of real processes: those of the simulator."""
+"""OrbStack against the conformance kit, on the simulator: a state machine behind real processes."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from orbctls import Commands
 
 import vmharness_orbstack
 from vmharness.errors import Busy, CreateFailed, CreateTimeout, CreateUnsettled, EngineUnavailable
-from vmharness.provider import Connect, Describes, MachineState, Provider, Spec
+from vmharness.provider import Connect, Describes, MachineState, Provider, RunsCommands, Spec
 from vmharness.testing import ProviderContract
-
-FAKES = Path(__file__).parents[1] / "fakes"
-
-
-def orbctl(*args: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        ["orbctl", *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=10, check=False
-    )
-
-
-def pass_time(folder: Path, seconds: float) -> None:
-    """Let the daemon's clock go on; to be called while no client runs."""
-    path = folder / "state.json"
-    state = json.loads(path.read_text())
-    for machine in state["machines"].values():
-        machine["born"] -= seconds
-    path.write_text(json.dumps(state))
 
 
 @pytest.fixture
-def simulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Put the simulator on PATH, and return the folder of its state."""
-    python = Path(sys.executable).parent
-    monkeypatch.setenv("PATH", os.pathsep.join([str(FAKES), str(python), os.environ["PATH"]]))
-    monkeypatch.setenv("ORBCTL_SIM_DIR", str(tmp_path))
-    return tmp_path
+def orbctl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Commands:
+    """Put the simulator on PATH."""
+    commands = Commands(tmp_path / "bin")
+    monkeypatch.delenv("VMHARNESS_ORBCTL_DIR", raising=False)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(commands.folder), os.environ["PATH"]]))
+    return commands
 
 
 class TestOrbStack(ProviderContract):
     image = "ubuntu:24.04"
 
     @pytest.fixture
-    def connect(self, simulator: Path) -> Connect:
+    def connect(self, orbctl: Commands) -> Connect:
         return vmharness_orbstack.connect
 
     @pytest.fixture
-    def stop(self) -> Callable[[str], None]:
+    def stop(self, orbctl: Commands) -> Callable[[str], None]:
         def stop(name: str) -> None:
-            assert orbctl("stop", name).returncode == 0
+            orbctl.says("stop", name)
 
         return stop
 
@@ -62,36 +43,52 @@ class TestOrbStackFaults:
     """What goes wrong with OrbStack, by way of real processes."""
 
     @pytest.fixture
-    def faults(self, simulator: Path) -> Callable[..., None]:
-        def faults(**faults: object) -> None:
-            (simulator / "faults.json").write_text(json.dumps(faults))
-
-        return faults
-
-    @pytest.fixture
-    def provider(self, simulator: Path) -> Provider:
+    def provider(self, orbctl: Commands) -> Provider:
         return vmharness_orbstack.connect()
 
     def test_a_machine_appears_after_the_deadline_and_can_be_deleted(
-        self, provider: Provider, simulator: Path, faults: Callable[..., None]
+        self, provider: Provider, orbctl: Commands
     ) -> None:
-        faults(create_hangs=True, create_s=3600)
+        orbctl.set(create_s=3600)
         with pytest.raises(CreateTimeout):
-            provider.create(Spec(name="late"), timeout=1.5)
+            provider.create(Spec(name="late"), timeout=3)
 
         before = provider.list()
         with pytest.raises(Busy):
-            provider.delete("late", timeout=5)
-        pass_time(simulator, 3600)
+            provider.delete("late", timeout=1)
+        orbctl.steer.pass_time(3600)
         after = provider.list()
-        provider.delete("late", timeout=5)
+        provider.delete("late", timeout=20)
 
         assert [(machine.name, machine.state) for machine in before] == [("late", MachineState.CREATING)]
         assert [(machine.name, machine.state) for machine in after] == [("late", MachineState.RUNNING)]
         assert provider.list() == ()
 
-    def test_a_stopped_engine_stays_stopped(self, provider: Provider) -> None:
+    def test_a_delete_waits_until_the_creation_is_over(self, provider: Provider, orbctl: Commands) -> None:
+        orbctl.set(create_s=1.5)
+        client = orbctl.start("create", "ubuntu", "vm-1")
+        orbctl.steer.wait_for("create", "accepted")
+
+        provider.delete("vm-1", timeout=30)
+
+        assert client.wait() in (0, 1)  # it may hear of its machine between the two
+        assert provider.list() == ()
+        assert len([event for event in orbctl.steer.events() if event.verb == "delete"]) > 3
+
+    def test_a_client_that_dies_does_not_take_its_machine_along(
+        self, provider: Provider, orbctl: Commands, tmp_path: Path
+    ) -> None:
+        orbctl.set(errors={"create": "index-timeout"}, times={"create": 2})
+
+        made = provider.create(Spec(name="vm-1"), timeout=60)
+
+        creates = [event for event in orbctl.steer.events() if event.verb == "create"]
+        assert made.state is MachineState.RUNNING
+        assert [event.detail for event in creates if event.phase == "end"] == ["1", "1", "0"]
+
+    def test_a_stopped_engine_stays_stopped(self, provider: Provider, orbctl: Commands) -> None:
         assert isinstance(provider, Describes)
+        assert isinstance(provider, RunsCommands)
         orbctl("stop")
 
         for ask in (provider.list, provider.describe):
@@ -100,13 +97,11 @@ class TestOrbStackFaults:
         with pytest.raises(CreateFailed, match="orbctl start"):
             provider.create(Spec(name="vm-1"), timeout=10)
 
-        assert orbctl("status").stdout == b"Stopped\n"
+        assert orbctl("status").stdout == "Stopped\n"
 
-    def test_a_failed_listing_is_never_an_empty_one(
-        self, provider: Provider, faults: Callable[..., None]
-    ) -> None:
+    def test_a_failed_listing_is_never_an_empty_one(self, provider: Provider, orbctl: Commands) -> None:
         provider.create(Spec(name="vm-1"), timeout=20)
-        faults(list_error="something that passes")
+        orbctl.set(errors={"list": "passing"})
 
         with pytest.raises(EngineUnavailable):
             provider.list()
@@ -116,23 +111,23 @@ class TestOrbStackFaults:
             provider.delete("vm-1", timeout=5)
 
     def test_failed_creates_are_told_from_those_that_left_something(
-        self, provider: Provider, faults: Callable[..., None]
+        self, provider: Provider, orbctl: Commands
     ) -> None:
-        faults(missing_ip=True)
-        with pytest.raises(CreateFailed, match=r"missing IP address.*reboot"):
+        orbctl.set(errors={"create": "crashed"})
+        with pytest.raises(CreateFailed, match=r"crashed on startup"):
             provider.create(Spec(name="vm-1"), timeout=20)
-        faults(missing_ip=True, leftover=True)
+        orbctl.set(leftover=True)
         with pytest.raises(CreateUnsettled, match="still listed"):
             provider.create(Spec(name="vm-1"), timeout=20)
-        faults(no_limits=True)
+        orbctl.set(errors=None, leftover=None, release="2.0.5")
         with pytest.raises(CreateFailed, match="update OrbStack"):
             provider.create(Spec(name="vm-2", cpus=2), timeout=20)
 
     @pytest.mark.parametrize("stream", ["stdout", "stderr"])
     def test_news_of_an_update_changes_nothing(
-        self, provider: Provider, faults: Callable[..., None], stream: str
+        self, provider: Provider, orbctl: Commands, stream: str
     ) -> None:
-        faults(banner=stream)
+        orbctl.set(banner=stream)
 
         made = provider.create(Spec(name="vm-1"), timeout=20)
 

@@ -1,0 +1,44 @@
+"""Putting `orbctl` and `orb` into a folder: two small launchers that start this package's command."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Final
+
+__all__ = ["install"]
+
+_MAIN: Final = Path(__file__).with_name("__main__.py")
+_SIMULATOR: Final = "simulator"
+_PROGRAMS: Final = ("orbctl", "orb")
+
+
+def install(folder: Path, engine: str = _SIMULATOR, *, state: Path | None = None) -> Path:
+    """Write the commands `orbctl` and `orb` into a folder, to be put first on PATH.
+
+    May be repeated, also with another engine. The commands use the Python that runs now.
+
+    Args:
+        folder: Where the two go; made if it isn't there.
+        engine: What makes the machines: `simulator`, or the name of a backend, as `incus` or `docker`.
+        state: Where settings, log and the simulator's machines are; None = `state` in the folder.
+            `VMHARNESS_ORBCTL_DIR` in the commands' environment overrides it.
+
+    Returns:
+        The folder, as an absolute path.
+    """
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / "state" if state is None else state.resolve()
+    # The simulator needs nothing but the standard library, and so its Python starts without anything else.
+    flags = ["-I", "-S"] if engine == _SIMULATOR else ["-P"]
+    for program in _PROGRAMS:
+        words = [sys.executable, *flags, str(_MAIN), program, engine, str(place)]
+        text = f'#!/bin/sh\n# vmharness in place of OrbStack, over: {engine}\nexec {shlex.join(words)} "$@"\n'
+        new = folder / f".{program}.{os.getpid()}"
+        new.write_text(text)
+        new.chmod(0o755)
+        new.replace(folder / program)
+    return folder
