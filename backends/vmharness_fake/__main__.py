@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--image", default="", help="name of the image")
     create.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="repeatable")
     delete = verbs.add_parser("delete", parents=[common], help="delete a machine, if it is there")
-    stop = verbs.add_parser("stop", parents=[common], help="stop a machine, if it is there")
+    stop = verbs.add_parser("stop", parents=[common], help="stop a machine")
     for verb in (create, delete, stop):
         verb.add_argument("name", help="name of the machine")
     return parser

@@ -7,6 +7,7 @@ is dead. It knows neither where all this is kept nor who asks.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ class StoredMachine:
         ready_at: From when it runs.
         gone_at: When it will be gone; None = nobody deletes it.
         stopped: Whether somebody stopped it.
+        files: What was copied into it, in base64 by path.
     """
 
     uid: str
@@ -36,6 +38,7 @@ class StoredMachine:
     ready_at: float
     gone_at: float | None = None
     stopped: bool = False
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def is_gone(self, now: float) -> bool:
         """Say whether it has been deleted."""

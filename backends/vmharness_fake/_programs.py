@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vmharness.provider import CommandResult
 
 __all__ = ["run_program"]
 
 
-def run_program(argv: Sequence[str], *, input: bytes, user: str, cwd: str) -> tuple[CommandResult, float]:
-    """Do as echo, cat (no file is there), pwd, whoami, sleep, true or false would; others are not found.
+def run_program(
+    argv: Sequence[str], *, input: bytes, user: str, cwd: str, files: Mapping[str, bytes]
+) -> tuple[CommandResult, float]:
+    """Do as echo, cat, pwd, whoami, sleep, true or false would; others are not found.
 
     Returns:
         What the program did, and how long it takes, in seconds.
@@ -22,6 +24,8 @@ def run_program(argv: Sequence[str], *, input: bytes, user: str, cwd: str) -> tu
             result = _result(" ".join(words) + "\n")
         case ["cat"]:
             result = _result(input.decode("utf-8", "replace"))
+        case ["cat", path] if path in files:
+            result = _result(files[path].decode("utf-8", "replace"))
         case ["cat", path]:
             result = _result(status=1, stderr=f"cat: {path}: No such file or directory\n")
         case ["pwd"]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vmharness.errors import ProviderError
+from vmharness.errors import CreateFailed, ProviderError
 from vmharness.provider import (
+    Clones,
     CommandResult,
+    CopiesFiles,
     Describes,
     Front,
     Fronts,
@@ -20,8 +23,11 @@ from vmharness.provider import (
     RunsCommands,
     Settles,
     ShowsDelete,
+    Spec,
+    StartsAndStops,
     TakesLabels,
 )
+from vmharness_fake._engine import StoredMachine
 from vmharness_fake._programs import run_program
 from vmharness_fake._settings import FOLDER
 from vmharness_fake._specs import IMAGES, LABEL_LENGTH
@@ -35,7 +41,9 @@ __all__ = [
 ]
 
 
-class UnlabelledFakeProvider(Verbs, Describes, Inspects, ListsImages, RunsCommands, Settles):
+class UnlabelledFakeProvider(
+    Verbs, Describes, Inspects, ListsImages, RunsCommands, CopiesFiles, StartsAndStops, Clones, Settles
+):
     """Machines of a fake engine that has no labels."""
 
     @property
@@ -71,20 +79,71 @@ class UnlabelledFakeProvider(Verbs, Describes, Inspects, ListsImages, RunsComman
         with self._call("run", name, timeout, late=TimeoutError) as call:
             with self.store.locked() as engine:
                 info = engine.find(name, self._clock())
-                default_user = engine.machines[name].spec.user if info else ""
-            if info is None or info.state is not MachineState.RUNNING:
+                machine = engine.machines.get(name)
+            if machine is None or info is None or info.state is not MachineState.RUNNING:
                 state = f"is {info.state}" if info else "isn't there"
                 raise ProviderError(f"cannot run in {name!r}: it {state}", backend="fake", machine=name)
-            result, takes_s = run_program(argv, input=input or b"", user=user or default_user, cwd=cwd)
+            files = {path: base64.b64decode(text) for path, text in machine.files.items()}
+            result, takes_s = run_program(
+                argv, input=input or b"", user=user or machine.spec.user, cwd=cwd, files=files
+            )
             if not call.wait_until(self._clock() + takes_s):
                 raise TimeoutError(f"cannot run in {name!r}: no end after {timeout:g} s")
             return result
 
-    def stop(self, name: str) -> None:
-        """Stop a machine if it is there, as a person could; the interface has no such verb."""
+    def push(self, name: str, source: str, target: str, *, timeout: float) -> None:
+        """Keep the file's content with the machine."""
+        what = f"copy {source!r} into"
+        try:
+            content = base64.b64encode(Path(source).read_bytes()).decode()
+        except OSError as exc:
+            raise ProviderError(f"cannot {what} {name!r}: {exc}", backend="fake", machine=name) from exc
+        with self._call("push", name, timeout), self.store.locked() as engine:
+            machine = self._there(engine.machines.get(name), what, name)
+            engine.machines[name] = replace(machine, files={**machine.files, target: content})
+
+    def pull(self, name: str, source: str, target: str, *, timeout: float) -> None:
+        """Give out the content of a file that was copied into the machine."""
+        what = f"copy {source!r} out of"
+        with self._call("pull", name, timeout), self.store.locked() as engine:
+            machine = self._there(engine.machines.get(name), what, name)
+        if source not in machine.files:
+            raise ProviderError(f"cannot {what} {name!r}: no such file", backend="fake", machine=name)
+        try:
+            Path(target).write_bytes(base64.b64decode(machine.files[source]))
+        except OSError as exc:
+            raise ProviderError(f"cannot {what} {name!r}: {exc}", backend="fake", machine=name) from exc
+
+    def start(self, name: str, *, timeout: float = 60.0) -> None:
+        """Start a machine that was stopped."""
+        self._set_stopped(name, "start", timeout, stopped=False)
+
+    def stop(self, name: str, *, timeout: float = 60.0) -> None:
+        """Stop a machine."""
+        self._set_stopped(name, "stop", timeout, stopped=True)
+
+    def clone(self, source: str, spec: Spec, *, timeout: float) -> MachineInfo:
+        """Make a machine from the same image, with the same files."""
+        with self._call("clone", source, timeout), self.store.locked() as engine:
+            try:
+                original = self._there(engine.machines.get(source), "clone", source)
+            except ProviderError as exc:
+                raise CreateFailed(str(exc), backend="fake", machine=spec.name) from exc
+        info = self.create(replace(original.spec, name=spec.name, labels=spec.labels), timeout=timeout)
         with self.store.locked() as engine:
-            if name in engine.machines:
-                engine.machines[name] = replace(engine.machines[name], stopped=True)
+            if spec.name in engine.machines:
+                engine.machines[spec.name] = replace(engine.machines[spec.name], files=original.files)
+        return info
+
+    def _set_stopped(self, name: str, what: str, timeout: float, *, stopped: bool) -> None:
+        with self._call(what, name, timeout), self.store.locked() as engine:
+            machine = self._there(engine.machines.get(name), what, name)
+            engine.machines[name] = replace(machine, stopped=stopped)
+
+    def _there(self, machine: StoredMachine | None, what: str, name: str) -> StoredMachine:
+        if machine is None or machine.info(self._clock()) is None:
+            raise ProviderError(f"cannot {what} {name!r}: it isn't there", backend="fake", machine=name)
+        return machine
 
 
 class FakeProvider(UnlabelledFakeProvider, TakesLabels):

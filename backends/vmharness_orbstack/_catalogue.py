@@ -54,7 +54,7 @@ CATALOGUE: Final = (
     Entry(r"machine not found|no machine found", Means.NOT_FOUND),
     Entry(r"(cannot|invalid) transition from", Means.BUSY, "try again in a moment"),
     Entry(r"fetch index|download|make rootfs: unexpected EOF", Means.ROLLED_BACK, _NETWORK, retryable=True),
-    Entry(r"missing IP address", Means.ROLLED_BACK, _REBOOT),
+    Entry(r"missing IP address", Means.ROLLED_BACK, _REBOOT, retryable=True),
     Entry(r"crashed on startup", Means.ROLLED_BACK, "the image may not run on this Mac's processor"),
     Entry(r"canceled by machine shutdown", Means.ROLLED_BACK, _SETUP),
     Entry(r"EBUSY|resource busy", Means.NOTHING, "something in the machine is in use", retryable=True),

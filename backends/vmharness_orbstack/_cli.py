@@ -21,6 +21,7 @@ from vmharness.errors import (
     DeleteFailed,
     EngineUnavailable,
     NameTaken,
+    NotSupported,
     ProviderError,
 )
 from vmharness.provider import CommandResult, MachineInfo, Spec
@@ -135,7 +136,88 @@ class OrbCtl:
                     machine=spec.name,
                 ) from exc
         if result.status != 0:
-            raise self._create_error(what, args, result, spec.name)
+            error = self._create_error(what, args, result, spec.name)
+            refused = look_up(said(result.stderr)).means is Means.REFUSED
+            raise error from (NotSupported(str(error), backend=BACKEND) if refused else None)
+
+    def clone(self, source: str, name: str, *, timeout: float) -> None:
+        """Make a stopped copy of a machine.
+
+        Raises:
+            NameTaken, CreateFailed, CreateUnsettled, CreateTimeout: As a provider's create.
+        """
+        what = f"clone machine {source!r} as {name!r}"
+        args = ["clone", source, name]
+        try:
+            result = self._command.run(args, timeout=timeout)
+        except EngineUnavailable as exc:
+            raise CreateFailed(f"cannot {what}: {exc}", backend=BACKEND, machine=name) from exc
+        except TimeoutError as exc:
+            raise CreateTimeout(
+                f"cannot {what} within {timeout:.3g} s; OrbStack goes on, and it may still appear",
+                backend=BACKEND,
+                machine=name,
+            ) from exc
+        if result.status == 0:
+            return
+        entry = look_up(said(result.stderr))
+        kind: type[ProviderError] = CreateUnsettled
+        if entry.means is Means.NAME_TAKEN:
+            kind = NameTaken
+        elif entry.means in (Means.NOT_FOUND, Means.REFUSED, Means.DOWN, Means.BUSY):
+            kind = CreateFailed
+        raise kind(self._text(what, args, result, entry), backend=BACKEND, machine=name)
+
+    def start(self, name: str, *, timeout: float) -> None:
+        """Start a machine; one that runs is left alone.
+
+        Raises:
+            ProviderError, TimeoutError: It may not run.
+        """
+        self._act(f"start machine {name!r}", "start", [], name, timeout=timeout)
+
+    def stop(self, name: str, *, timeout: float) -> None:
+        """Stop a machine; one that is stopped is left alone.
+
+        Raises:
+            ProviderError, TimeoutError: It may still run.
+        """
+        self._act(f"stop machine {name!r}", "stop", [], name, timeout=timeout)
+
+    def push(self, name: str, source: str, target: str, *, timeout: float) -> None:
+        """Copy a file into a machine.
+
+        Raises:
+            ProviderError, TimeoutError: It was not copied.
+        """
+        what = f"copy {source!r} into machine {name!r}"
+        self._act(what, "push", [f"--machine={name}", _path(source)], name, target, timeout=timeout)
+
+    def pull(self, name: str, source: str, target: str, *, timeout: float) -> None:
+        """Copy a file out of a machine.
+
+        Raises:
+            ProviderError, TimeoutError: It was not copied.
+        """
+        what = f"copy {source!r} out of machine {name!r}"
+        self._act(what, "pull", [f"--machine={name}", source], name, _path(target), timeout=timeout)
+
+    def _act(
+        self, what: str, verb: str, args: Sequence[str], name: str, last: str = "", *, timeout: float
+    ) -> None:
+        """Run a command about one machine that must succeed; its last word is the name, or another."""
+        if not name or name.startswith("-"):
+            # Without a name, `stop` stops all of OrbStack.
+            raise ProviderError(f"cannot {what}: that is no machine's name", backend=BACKEND, machine=name)
+        words = [verb, *args, last or name]
+        result = self._command.run(words, timeout=timeout)
+        if result.status == 0:
+            return
+        entry = look_up(said(result.stderr))
+        kind = EngineUnavailable if entry.means is Means.DOWN else ProviderError
+        retryable = entry.retryable or entry.means is Means.BUSY
+        text = self._text(what, words, result, entry)
+        raise kind(text, backend=BACKEND, machine=name, retryable=retryable)
 
     def delete(self, name: str, *, timeout: float) -> None:
         """Delete the machine of that name (an ID crashes some releases); an absent one is a success.
@@ -259,6 +341,11 @@ def _create_flags(spec: Spec, user_data: str) -> Iterator[str]:
         yield f"--memory={_size(spec.memory)}"
     if spec.disk is not None:
         yield f"--disk={_size(spec.disk)}"
+
+
+def _path(path: str) -> str:
+    """Write a path of the host so that it is never taken for a flag."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def _size(size: int) -> str:

@@ -13,27 +13,27 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from vmharness.command import CommandLine
-from vmharness.errors import (
-    CreateFailed,
-    CreateTimeout,
-    CreateUnsettled,
-    DeleteFailed,
-    EngineUnavailable,
-    ProviderError,
-)
+from vmharness.errors import Busy, CreateFailed, DeleteFailed
 from vmharness.provider import (
+    AutoChosen,
+    Clones,
     CommandResult,
+    CopiesFiles,
     Describes,
+    Inspects,
     MachineInfo,
-    MachineState,
     Provider,
+    RecognisesCreate,
     RunsCommands,
     Settles,
     ShowsDelete,
     Spec,
+    StartsAndStops,
 )
-from vmharness_orbstack._cli import BACKEND, OrbCtl, RolledBack
+from vmharness_orbstack._cli import BACKEND, OrbCtl
+from vmharness_orbstack._create import STATUS_S, Create
 from vmharness_orbstack._images import native_image
+from vmharness_orbstack._recognise import recognise
 
 __all__ = ["OrbStackProvider"]
 
@@ -43,13 +43,28 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
 _RESERVED: Final = frozenset({"docker", "k8s", "default"})
 _ARCHES: Final = {"arm64": "arm64", "aarch64": "arm64", "amd64": "amd64", "x86_64": "amd64"}
 
-_STATUS_S: Final = 10.0
+# What a machine may be called that others made; none of them could be a flag.
+_ANY_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
+
 _QUERY_S: Final = 30.0
-_TRIAL_S: Final = 10.0
 _POLL_S: Final = 0.2
+# The longest pause between two deletes of a machine that OrbStack won't let go yet.
+_PAUSE_S: Final = 5.0
 
 
-class OrbStackProvider(Provider, RunsCommands, ShowsDelete, Describes, Settles):
+class OrbStackProvider(
+    Provider,
+    Settles,
+    AutoChosen,
+    Describes,
+    Inspects,
+    ShowsDelete,
+    RecognisesCreate,
+    RunsCommands,
+    CopiesFiles,
+    StartsAndStops,
+    Clones,
+):
     """Machines of one login user's OrbStack. Keeps no state; may be used from several threads.
 
     OrbStack makes one kind of machine: a full Linux system of its own, whose kernel is shared with the
@@ -60,6 +75,7 @@ class OrbStackProvider(Provider, RunsCommands, ShowsDelete, Describes, Settles):
         endpoint: What `endpoint` shall say.
         clock: Seconds from any origin, never going back.
         sleep: Waits for so many seconds.
+        now: Seconds since the epoch, by the clock that OrbStack uses.
     """
 
     def __init__(
@@ -69,11 +85,13 @@ class OrbStackProvider(Provider, RunsCommands, ShowsDelete, Describes, Settles):
         endpoint: str,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._cli = OrbCtl(command)
         self._endpoint = endpoint
         self._clock = clock
         self._sleep = sleep
+        self._now = now
 
     @property
     def endpoint(self) -> str:
@@ -89,57 +107,59 @@ class OrbStackProvider(Provider, RunsCommands, ShowsDelete, Describes, Settles):
         """
         return 120.0
 
+    @property
+    def auto_rank(self) -> int:
+        """Before all others: the user's own desktop."""
+        return 10
+
     def create(self, spec: Spec, *, timeout: float) -> MachineInfo:
-        """Make a machine: it runs, has an address, and has run a trial command. Labels are not kept."""
-        ends = self._clock() + timeout
+        """Make a machine: it runs, has an address, and has run a trial command. Labels are not kept.
+
+        What passes by itself, as a download that failed, is tried again while there is time.
+        """
         checked = _check(spec)
-        try:
-            self._cli.require_running(timeout=min(_STATUS_S, timeout))
-        except EngineUnavailable as exc:
-            raise CreateFailed(
-                f"cannot create machine {spec.name!r}: {exc}",
-                backend=BACKEND,
-                machine=spec.name,
-                retryable=exc.retryable,
-            ) from exc
-        try:
-            self._cli.create(checked, checked.image, timeout=self._left(ends))
-        except RolledBack as exc:
-            raise self._settle(exc, ends) from exc
-        return self._wait_ready(spec.name, ends, timeout)
+        return self._creating(spec.name, timeout).run(checked)
 
     def list(self) -> Sequence[MachineInfo]:
         """Return all machines, without their addresses; a stopped OrbStack stays stopped."""
-        return self._list_within(_STATUS_S + _QUERY_S)
+        return self._list_within(STATUS_S + _QUERY_S)
 
     def delete(self, name: str, *, timeout: float) -> None:
-        """Delete the machine, running or not; on return it is gone.
+        """Delete the machine, running or not; wait while OrbStack refuses; on return it is gone.
 
         Only a name that is listed is given to orbctl, which would take an ID for a name as well.
         """
         ends = self._clock() + timeout
-        if self._find(name, ends) is None:
-            return
-        self._cli.delete(name, timeout=self._left(ends))
+        pause = _POLL_S
         while self._find(name, ends) is not None:
-            if self._clock() >= ends:
-                raise DeleteFailed(
-                    f"cannot delete machine {name!r} within {timeout:.3g} s: "
-                    "OrbStack says that it did, and still lists it",
-                    backend=BACKEND,
-                    machine=name,
-                    retryable=True,
-                )
-            self._sleep(_POLL_S)
+            try:
+                self._cli.delete(name, timeout=self._left(ends))
+            except (Busy, DeleteFailed) as exc:
+                if not exc.retryable or self._clock() + pause >= ends:
+                    raise
+            else:
+                return self._wait_gone(name, ends, timeout)
+            self._sleep(pause)
+            pause = min(2 * pause, _PAUSE_S)
+        return None
 
     def exists(self, name: str) -> bool:
         """Say whether a machine of that name is listed."""
         return any(machine.name == name for machine in self.list())
 
+    def inspect(self, name: str) -> MachineInfo | None:
+        """Return the machine with its address; a stopped OrbStack stays stopped."""
+        if not _ANY_NAME.fullmatch(name):
+            return None
+        self._cli.require_running(timeout=STATUS_S)
+        machine = self._cli.info(name, timeout=_QUERY_S)
+        # orbctl takes an ID for a name as well.
+        return machine if machine is not None and machine.name == name else None
+
     def describe(self) -> str:
         """Return OrbStack's name and version; never starts a stopped OrbStack."""
-        self._cli.require_running(timeout=_STATUS_S)
-        return f"OrbStack {self._cli.version(timeout=_STATUS_S)}"
+        self._cli.require_running(timeout=STATUS_S)
+        return f"OrbStack {self._cli.version(timeout=STATUS_S)}"
 
     def delete_argv(self, name: str) -> Sequence[str]:
         """Return orbctl's command that deletes the machine."""
@@ -158,72 +178,62 @@ class OrbStackProvider(Provider, RunsCommands, ShowsDelete, Describes, Settles):
         """Run a command in the machine; one that is stopped is started by that, OrbStack too."""
         return self._cli.run(name, argv, timeout=timeout, input=input, user=user, cwd=cwd)
 
+    def push(self, name: str, source: str, target: str, *, timeout: float) -> None:
+        """Copy a file into the machine, running or not."""
+        self._cli.push(name, source, target, timeout=timeout)
+
+    def pull(self, name: str, source: str, target: str, *, timeout: float) -> None:
+        """Copy a file out of the machine, running or not."""
+        self._cli.pull(name, source, target, timeout=timeout)
+
+    def start(self, name: str, *, timeout: float) -> None:
+        """Start the machine; one that runs is left alone."""
+        self._cli.start(name, timeout=timeout)
+
+    def stop(self, name: str, *, timeout: float) -> None:
+        """Stop the machine, and never all of OrbStack, as orbctl does without a name."""
+        self._cli.stop(name, timeout=timeout)
+
+    def clone(self, source: str, spec: Spec, *, timeout: float) -> MachineInfo:
+        """Make a running copy of a machine, which is paused for that time. Labels are not kept."""
+        checked = _check(spec)
+        if not _ANY_NAME.fullmatch(source):
+            raise CreateFailed(
+                f"cannot clone machine {source!r}: there is none", backend=BACKEND, machine=spec.name
+            )
+        return self._creating(checked.name, timeout).clone(source)
+
+    def recognise(self, argv: Sequence[str]) -> str | None:
+        """Return the name of the machine that an `orbctl` or `orb` command would make."""
+        return recognise(argv)
+
+    def _creating(self, name: str, timeout: float) -> Create:
+        return Create(self._cli, name, timeout, clock=self._clock, sleep=self._sleep, now=self._now)
+
+    def _wait_gone(self, name: str, ends: float, timeout: float) -> None:
+        while self._find(name, ends) is not None:
+            if self._clock() >= ends:
+                raise DeleteFailed(
+                    f"cannot delete machine {name!r} within {timeout:.3g} s: "
+                    "OrbStack says that it did, and still lists it",
+                    backend=BACKEND,
+                    machine=name,
+                    retryable=True,
+                )
+            self._sleep(_POLL_S)
+
     def _left(self, ends: float) -> float:
         return max(0.0, ends - self._clock())
 
     def _list_within(self, seconds: float) -> Sequence[MachineInfo]:
         ends = self._clock() + seconds
-        self._cli.require_running(timeout=min(_STATUS_S, seconds))
+        self._cli.require_running(timeout=min(STATUS_S, seconds))
         return self._cli.machines(timeout=min(_QUERY_S, self._left(ends)))
 
     def _find(self, name: str, ends: float) -> MachineInfo | None:
         # A listing that the deadline would cut short says nothing, so it always gets a little time.
         listing = self._list_within(max(self._left(ends), 1.0))
         return next((machine for machine in listing if machine.name == name), None)
-
-    def _settle(self, exc: RolledBack, ends: float) -> ProviderError:
-        """Return CreateFailed if nothing is left of a create that OrbStack gave up, else CreateUnsettled."""
-        try:
-            left = self._find(exc.machine, ends)
-            while left is not None and left.state is MachineState.DELETING and self._clock() < ends:
-                self._sleep(_POLL_S)
-                left = self._find(exc.machine, ends)
-        except EngineUnavailable as unknown:
-            said = f"{exc}; whether something is left is not known: {unknown}"
-        else:
-            if left is None:
-                return CreateFailed(
-                    str(exc), backend=exc.backend, machine=exc.machine, retryable=exc.retryable
-                )
-            said = f"{exc}; it is still listed as {left.state}"
-        return CreateUnsettled(said, backend=exc.backend, machine=exc.machine, retryable=exc.retryable)
-
-    def _wait_ready(self, name: str, ends: float, timeout: float) -> MachineInfo:
-        """Wait for a running machine with an address that runs commands."""
-        while True:
-            ready, why = self._try(name, ends)
-            if ready is not None:
-                return ready
-            if self._clock() >= ends:
-                raise CreateTimeout(
-                    f"cannot use machine {name!r} within {timeout:.3g} s: OrbStack has made it, but {why}",
-                    backend=BACKEND,
-                    machine=name,
-                )
-            self._sleep(_POLL_S)
-
-    def _try(self, name: str, ends: float) -> tuple[MachineInfo | None, str]:
-        """Return the machine if it can be used; else None, and why not."""
-        left = max(self._left(ends), 0.1)
-        try:
-            machine = self._cli.info(name, timeout=min(_QUERY_S, left))
-        except EngineUnavailable as exc:
-            if exc.retryable:
-                return None, str(exc)
-            raise CreateUnsettled(str(exc), backend=BACKEND, machine=name) from exc
-        if machine is None:
-            raise CreateUnsettled(
-                f"cannot use machine {name!r}: OrbStack said that it made it, but doesn't know it any more",
-                backend=BACKEND,
-                machine=name,
-            )
-        if machine.state is not MachineState.RUNNING or not machine.address:
-            return None, f"its state is {machine.state} and its address {machine.address!r}"
-        try:
-            trial = self._cli.run(name, ["true"], timeout=min(_TRIAL_S, left))
-        except (ProviderError, TimeoutError) as exc:
-            return None, str(exc)
-        return (machine, "") if trial.status == 0 else (None, f"'true' ended with {trial.status} in it")
 
 
 def _check(spec: Spec) -> Spec:

@@ -7,10 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from orbctls import Commands
 
 import vmharness_orbstack
-from vmharness.errors import Busy, CreateFailed, CreateTimeout, CreateUnsettled, EngineUnavailable
+from orbctls import Commands
+from vmharness.errors import (
+    Busy,
+    CreateFailed,
+    CreateTimeout,
+    CreateUnsettled,
+    DeleteFailed,
+    EngineUnavailable,
+)
 from vmharness.provider import Connect, Describes, MachineState, Provider, RunsCommands, Spec
 from vmharness.testing import ProviderContract
 
@@ -54,7 +61,7 @@ class TestOrbStackFaults:
             provider.create(Spec(name="late"), timeout=3)
 
         before = provider.list()
-        with pytest.raises(Busy):
+        with pytest.raises((Busy, DeleteFailed)) as refused:
             provider.delete("late", timeout=1)
         orbctl.steer.pass_time(3600)
         after = provider.list()
@@ -62,6 +69,7 @@ class TestOrbStackFaults:
 
         assert [(machine.name, machine.state) for machine in before] == [("late", MachineState.CREATING)]
         assert [(machine.name, machine.state) for machine in after] == [("late", MachineState.RUNNING)]
+        assert refused.value.retryable
         assert provider.list() == ()
 
     def test_a_delete_waits_until_the_creation_is_over(self, provider: Provider, orbctl: Commands) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vmharness.errors import CreateFailed, EngineUnavailable, SettingsError
+from vmharness.errors import CreateFailed, EngineUnavailable, ProviderError, SettingsError
 from vmharness.provider import Settles, ShowsDelete, Spec, TakesLabels
 from vmharness_fake import (
     FakeProvider,
@@ -208,7 +208,8 @@ def test_missing_folder_is_an_engine_without_machines_and_stays_missing(tmp_path
     assert names(provider) == []
     assert not provider.exists("a")
     provider.delete("a", timeout=60)
-    provider.stop("a")
+    with pytest.raises(ProviderError, match="isn't there"):
+        provider.stop("a", timeout=60)
 
     assert not (tmp_path / "engine").exists()
 

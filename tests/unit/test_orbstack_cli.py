@@ -79,7 +79,7 @@ CREATE = [
         True,
     ),
     ("[-32098] create 'vm-1': make rootfs: unexpected EOF", RolledBack, True),
-    ("[-32098] create 'vm-1': setup: machine didn't start in 30s (missing IP address)", RolledBack, False),
+    ("[-32098] create 'vm-1': setup: machine didn't start in 30s (missing IP address)", RolledBack, True),
     ("[-32098] create 'vm-1': setup: machine crashed on startup", RolledBack, False),
     ("[-32098] create 'vm-1': setup: do initial setup: canceled by machine shutdown", RolledBack, False),
     ("[-32098] create 'vm-1': setup: something that nobody has seen yet", RolledBack, False),

@@ -9,28 +9,40 @@ import pytest
 
 from vmharness.command import CommandLine
 from vmharness.errors import (
+    Busy,
     CreateFailed,
     CreateTimeout,
     CreateUnsettled,
     DeleteFailed,
     EngineUnavailable,
+    NameTaken,
+    NotSupported,
     ProviderError,
 )
 from vmharness.provider import (
+    AutoChosen,
+    Clones,
     CommandResult,
+    CopiesFiles,
     Describes,
+    Inspects,
     Kind,
     MachineInfo,
     MachineState,
+    RecognisesCreate,
     RunsCommands,
     Settles,
     ShowsDelete,
     Spec,
+    StartsAndStops,
     TakesLabels,
 )
 from vmharness_orbstack import OrbStackProvider
 
 ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+BORN = 1469922850.259
+TAKEN = "[-32098] create 'vm-1': machine already exists: 'vm-1'"
+PASSING = "[-32098] create 'vm-1': make rootfs: unexpected EOF"
 ROLLED_BACK = "[-32098] create 'vm-1': setup: machine crashed on startup"
 
 
@@ -105,9 +117,12 @@ def failed(stderr: str, status: int = 1) -> CommandResult:
     return CommandResult(status=status, stdout="", stderr=stderr)
 
 
-def provider_of(orbstack: FakeOrbStack) -> OrbStackProvider:
+def provider_of(orbstack: FakeOrbStack, *, now: float = BORN - 1) -> OrbStackProvider:
+    """Return a provider whose calls begin at that time, seconds since the epoch."""
     clock = Clock()
-    return OrbStackProvider(orbstack, endpoint="orbstack:501", clock=clock, sleep=clock.sleep)
+    return OrbStackProvider(
+        orbstack, endpoint="orbstack:501", clock=clock, sleep=clock.sleep, now=lambda: now
+    )
 
 
 def create(orbstack: FakeOrbStack, spec: Spec | None = None) -> MachineInfo:
@@ -126,7 +141,7 @@ def test_create_asks_makes_and_tries() -> None:
         name="vm-1",
         state=MachineState.RUNNING,
         image="ubuntu:noble",
-        created_at=1469922850.259,
+        created_at=BORN,
         created_resolution=0.001,
         labels=None,
         address="192.168.139.10",
@@ -244,6 +259,104 @@ def test_a_create_that_was_rolled_back_failed() -> None:
     with pytest.raises(CreateFailed, match="crashed on startup"):
         create(orbstack)
     assert orbstack.calls[-1] == "list --format json"
+    assert orbstack.calls.count("create ubuntu:24.04 vm-1") == 1
+
+
+def test_a_create_that_failed_for_a_while_is_tried_again() -> None:
+    orbstack = FakeOrbStack()
+    orbstack.next["create"] = [failed(PASSING)] * 3
+
+    assert create(orbstack).state is MachineState.RUNNING
+    assert orbstack.calls.count("create ubuntu:24.04 vm-1") == 4
+
+
+def test_a_create_that_keeps_failing_is_given_up() -> None:
+    orbstack = FakeOrbStack()
+    orbstack.next["create"] = [failed(PASSING)] * 9
+
+    with pytest.raises(CreateFailed, match="check the network") as caught:
+        create(orbstack)
+    assert caught.value.retryable
+    assert orbstack.calls.count("create ubuntu:24.04 vm-1") == 4
+
+
+def test_a_create_is_not_tried_again_beyond_its_deadline() -> None:
+    orbstack = FakeOrbStack()
+    orbstack.next["create"] = [failed(PASSING)] * 9
+
+    with pytest.raises(CreateFailed):
+        provider_of(orbstack).create(Spec(name="vm-1"), timeout=5)
+    assert orbstack.calls.count("create ubuntu:24.04 vm-1") == 2
+
+
+def test_an_engine_that_is_starting_is_waited_for() -> None:
+    orbstack = FakeOrbStack()
+    orbstack.next["status"] = [CommandResult(status=2, stdout="Starting\n", stderr="")] * 2
+
+    assert create(orbstack).state is MachineState.RUNNING
+
+
+# whose machine it is
+
+
+def test_a_name_that_is_taken_at_first_is_a_strangers_however_young() -> None:
+    orbstack = FakeOrbStack(vm_1="running")
+    orbstack.next["create"] = [failed(TAKEN)]
+
+    with pytest.raises(NameTaken):
+        create(orbstack)
+
+
+def test_a_name_that_our_own_attempt_took_is_ours() -> None:
+    orbstack = FakeOrbStack()
+    orbstack.next["create"] = [failed(PASSING), failed(TAKEN)]
+    orbstack.next["list"] = [ok("[]"), ok(json.dumps([record("vm-1", "provisioning")]))]
+    orbstack.machines["vm-1"] = "running"
+
+    assert create(orbstack).name == "vm-1"
+
+
+def test_a_name_that_was_taken_before_we_began_is_a_strangers() -> None:
+    orbstack = FakeOrbStack(vm_1="running")
+    orbstack.next["create"] = [failed(PASSING), failed(TAKEN)]
+    orbstack.next["list"] = [ok("[]")]
+
+    with pytest.raises(NameTaken):
+        provider_of(orbstack, now=BORN + 1).create(Spec(name="vm-1"), timeout=60)
+
+
+def test_a_machine_whose_client_came_to_grief_is_found() -> None:
+    orbstack = FakeOrbStack(vm_1="running")
+    orbstack.next["create"] = [failed("", -9)]
+
+    assert create(orbstack).name == "vm-1"
+
+
+@pytest.mark.parametrize("answer", [ok("[]"), failed("[-32098] something that passes")])
+def test_a_machine_whose_client_came_to_grief_is_not_guessed(answer: CommandResult) -> None:
+    orbstack = FakeOrbStack(vm_1="running")
+    orbstack.next["create"] = [failed("", -9)]
+    orbstack.next["list"] = [answer]
+
+    with pytest.raises(CreateUnsettled):
+        create(orbstack)
+
+
+def test_an_older_machine_is_no_proof_that_ours_was_made() -> None:
+    orbstack = FakeOrbStack(vm_1="running")
+    orbstack.next["create"] = [failed("", -9)]
+
+    with pytest.raises(CreateUnsettled):
+        provider_of(orbstack, now=BORN + 1).create(Spec(name="vm-1"), timeout=60)
+
+
+def test_limits_that_an_older_release_lacks_are_not_supported() -> None:
+    orbstack = FakeOrbStack()
+    orbstack.next["create"] = [failed("Error: unknown flag: --cpus")]
+
+    with pytest.raises(CreateFailed, match="update OrbStack") as caught:
+        create(orbstack, Spec(name="vm-1", cpus=2))
+    assert isinstance(caught.value.__cause__, NotSupported)
 
 
 def test_a_create_that_is_being_rolled_back_is_waited_for() -> None:
@@ -374,6 +487,36 @@ def test_a_delete_that_did_nothing_is_a_failure() -> None:
         provider_of(orbstack).delete("a", timeout=60)
 
 
+@pytest.mark.parametrize(
+    "said", ["cannot transition from creating to deleting", "delete rootfs: EBUSY: Device or resource busy"]
+)
+def test_a_delete_that_is_refused_for_now_is_tried_again(said: str) -> None:
+    orbstack = FakeOrbStack(a="creating")
+    orbstack.next["delete"] = [failed(f"[-32098] {said}")] * 3
+
+    provider_of(orbstack).delete("a", timeout=60)
+
+    assert orbstack.machines == {}
+    assert orbstack.calls.count("delete --force a") == 4
+
+
+def test_a_delete_that_is_refused_until_the_deadline_is_busy() -> None:
+    orbstack = FakeOrbStack(a="creating")
+    orbstack.next["delete"] = [failed("[-32098] cannot transition from creating to deleting")] * 99
+
+    with pytest.raises(Busy):
+        provider_of(orbstack).delete("a", timeout=60)
+
+
+def test_a_delete_that_failed_for_good_is_not_tried_again() -> None:
+    orbstack = FakeOrbStack(a="running")
+    orbstack.next["delete"] = [failed("[-32098] delete rootfs: unlinkat: read-only file system")] * 2
+
+    with pytest.raises(DeleteFailed, match="restart OrbStack"):
+        provider_of(orbstack).delete("a", timeout=60)
+    assert orbstack.calls.count("delete --force a") == 1
+
+
 def test_a_failed_listing_does_not_prove_a_delete() -> None:
     orbstack = FakeOrbStack(a="running")
     orbstack.next["list"] = [
@@ -391,8 +534,82 @@ def test_a_failed_listing_does_not_prove_a_delete() -> None:
 def test_capabilities() -> None:
     provider = provider_of(FakeOrbStack())
 
-    for capability in (RunsCommands, Describes, ShowsDelete, Settles):
+    for capability in (
+        *(AutoChosen, Clones, CopiesFiles, Describes, Inspects, RecognisesCreate),
+        *(RunsCommands, Settles, ShowsDelete, StartsAndStops),
+    ):
         assert isinstance(provider, capability)
     assert not isinstance(provider, TakesLabels)
     assert provider.describe() == "OrbStack 2.2.3"
     assert provider.delete_argv("a") == ("orbctl", "delete", "--force", "a")
+
+
+def test_stop_never_goes_without_a_name() -> None:
+    orbstack = FakeOrbStack()
+
+    for name in ("", "--all"):
+        with pytest.raises(ProviderError, match="no machine's name"):
+            provider_of(orbstack).stop(name, timeout=10)
+    assert orbstack.calls == []
+
+
+def test_words_of_the_other_commands() -> None:
+    orbstack = FakeOrbStack(a="running")
+    orbstack.next = {verb: [ok()] for verb in ("start", "stop", "push", "pull", "clone")}
+    provider = provider_of(orbstack)
+
+    provider.stop("a", timeout=10)
+    provider.start("a", timeout=10)
+    provider.push("a", "-x", "/tmp/x", timeout=10)
+    provider.pull("a", "/tmp/x", "-x", timeout=10)
+
+    assert orbstack.calls == [
+        "stop a",
+        "start a",
+        "push --machine=a ./-x /tmp/x",
+        "pull --machine=a /tmp/x ./-x",
+    ]
+
+
+def test_a_clone_is_started_and_tried() -> None:
+    orbstack = FakeOrbStack(a="running", vm_1="running")
+    orbstack.next = {"clone": [ok()], "start": [ok()]}
+
+    info = provider_of(orbstack).clone("a", Spec(name="vm-1"), timeout=10)
+
+    assert info.name == "vm-1"
+    assert orbstack.calls == [
+        "status",
+        "clone a vm-1",
+        "start vm-1",
+        "info vm-1 --format json",
+        "run --machine=vm-1 true",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("machine already exists: 'vm-1'", NameTaken),
+        ("machine not found: 'a'", CreateFailed),
+        ("something that nobody has seen yet", CreateUnsettled),
+    ],
+)
+def test_errors_of_clone(said: str, expected: type[ProviderError]) -> None:
+    orbstack = FakeOrbStack(a="running")
+    orbstack.next["clone"] = [failed(f"[-32098] clone 'a': {said}")]
+
+    with pytest.raises(ProviderError) as caught:
+        provider_of(orbstack).clone("a", Spec(name="vm-1"), timeout=10)
+    assert type(caught.value) is expected
+
+
+def test_inspect_goes_by_name_alone() -> None:
+    provider = provider_of(FakeOrbStack(a="running"))
+
+    info = provider.inspect("a")
+
+    assert info is not None
+    assert info.address == "192.168.139.10"
+    assert provider.inspect("b") is None
+    assert [name for name in ("", "-f", "a b", "--all") if provider.inspect(name)] == []
