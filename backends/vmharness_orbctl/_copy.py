@@ -41,6 +41,8 @@ def push(provider: Provider, name: str, source: str, target: str, timeout: float
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         archive.add(source, arcname=base)
     into = ["-C", folder or "/"] if "/" in target else []
+    if folder:
+        _run(runner, name, ["mkdir", "-p", folder], timeout)
     _run(runner, name, ["tar", "-xf", "-", *into], timeout, buffer.getvalue())
 
 

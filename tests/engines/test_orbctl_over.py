@@ -1,0 +1,50 @@
+"""orbctl over real engines: what a suite that was written for OrbStack does, on Linux."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orbctls import Commands
+
+
+@pytest.fixture(params=["docker", "lxd"])
+def orbctl(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Commands]:
+    request.getfixturevalue(f"{request.param}_engine")
+    image: str = request.getfixturevalue(f"{request.param}_image")
+    commands = Commands(tmp_path / "bin", request.param)
+    commands.set(images={"*": image})
+    yield commands
+    made = {event.name for event in commands.steer.events() if event.verb == "create"}
+    for name in sorted(made):
+        commands("delete", "--force", name)
+
+
+def test_a_suite_for_orbstack_runs(orbctl: Commands, tmp_path: Path) -> None:
+    name = f"test-{secrets.token_hex(5)}"
+    content = bytes(range(256)) * 100
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(content)
+
+    orbctl.says("create", "ubuntu:24.04", name)
+    (row,) = json.loads(orbctl("list", "-f", "json").stdout)
+    orbctl.says("push", "-m", name, str(tmp_path / "tree"), "/srv/")
+    orbctl.says("pull", "-m", name, "/srv/tree/file", str(tmp_path / "file"))
+    orbctl.says("pull", "-m", name, "/srv/tree", str(tmp_path / "again"))
+
+    assert (row["name"], row["state"], row["image"]["version"]) == (name, "running", "noble")
+    assert json.loads(orbctl("info", name, "-f", "json").stdout)["record"] == row
+    assert orbctl("run", "-m", name, "-u", "root", "whoami").stdout == "root\n"
+    assert orbctl("run", "-m", name, "sh", "-c", "cat; exit 7", input=b"in").stdout == "in"
+    assert orbctl("run", "-m", name, "sh", "-c", "exit 7").status == 7
+    assert (tmp_path / "file").read_bytes() == content
+    assert (tmp_path / "again" / "file").read_bytes() == content
+    assert orbctl.says("create", "ubuntu:24.04", name, status=1) == (
+        f"[-32098] create '{name}': machine already exists: '{name}'\n"
+    )
+    orbctl.says("delete", "-f", name)
+    assert orbctl.says("list", "-f", "json") == "[]\n"
