@@ -85,7 +85,10 @@ def follow(page: Path, folder: Path, environ: Mapping[str, str]) -> Iterator[str
                 yield f"$ {command}\n--- expected\n{want}--- got\n{got}"
 
 
-@pytest.mark.parametrize("page", ["docs/tutorial.md", "docs/reference/library.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["docs/tutorial.md", "docs/reference/library.md", "docs/how-to/run-orbstack-suites-anywhere.md"],
+)
 def test_a_page_tells_the_truth(page: str, folder: Path, user: dict[str, str]) -> None:
     assert list(follow(ROOT / page, folder, user)) == []
 
