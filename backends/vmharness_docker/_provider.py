@@ -19,7 +19,6 @@ from vmharness.provider import (
     ListsImages,
     MachineInfo,
     Provider,
-    RecognisesCreate,
     RunsCommands,
     Settles,
     ShowsDelete,
@@ -32,7 +31,6 @@ from vmharness_docker._endpoint import DEFAULT_URL, Endpoint
 from vmharness_docker._errors import BACKEND, Doing, is_timeout, status_of, translate
 from vmharness_docker._machine import find, inspected, listed
 from vmharness_docker._open import Engine, Open, Opener
-from vmharness_docker._recognise import recognise
 
 __all__ = ["DockerProvider"]
 
@@ -50,7 +48,6 @@ class DockerProvider(
     Inspects,
     ListsImages,
     ShowsDelete,
-    RecognisesCreate,
     RunsCommands,
 ):
     """Containers of one Docker engine that stay up. Keeps no state; may be used from several threads.
@@ -176,9 +173,6 @@ class DockerProvider(
                 variables=("DOCKER_HOST", "DOCKER_CONTEXT"),
             )
         ]
-    def recognise(self, argv: Sequence[str]) -> str | None:
-        """Return the name of the machine that a `docker run` or `docker create` would make."""
-        return recognise(argv)
 
     def run(
         self,
