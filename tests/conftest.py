@@ -61,6 +61,17 @@ def lxd_engine(lxd_image: str) -> Callable[..., str]:
     return engine_command("lxc", "image", "info", lxd_image)
 
 
+@pytest.fixture(scope="session")
+def incus_image() -> str:
+    return os.environ.get("VMHARNESS_TEST_INCUS_IMAGE", "vmharness-tiny")
+
+
+@pytest.fixture(scope="session")
+def incus_engine(incus_image: str) -> Callable[..., str]:
+    """Return what runs Incus' own command; without an Incus the test is skipped, or fails."""
+    return engine_command("incus", "image", "info", incus_image)
+
+
 def engine_command(program: str, *probe: str) -> Callable[..., str]:
     """Return what runs an engine's command and gives what it wrote, once the probe has succeeded."""
 

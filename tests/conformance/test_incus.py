@@ -1,4 +1,4 @@
-"""LXD against the conformance kit, on a real engine."""
+"""Incus and LXD against the conformance kit, each on a real engine."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import vmharness_incus
 from vmharness.provider import Connect
 from vmharness.testing import ProviderContract
 
+HOSTILE_NAMES = (*ProviderContract.hostile_names, "a-", "1a", "a.b", "a_b", "a?b", "a%2Fb", "a" * 64)
+
 
 class TestLXD(ProviderContract):
     image = os.environ.get("VMHARNESS_TEST_LXD_IMAGE", "vmharness-tiny")
-    hostile_names = (*ProviderContract.hostile_names, "a-", "1a", "a.b", "a_b", "a?b", "a%2Fb", "a" * 64)
+    hostile_names = HOSTILE_NAMES
 
     @pytest.fixture
     def connect(self, lxd_engine: Callable[..., str]) -> Connect:
@@ -24,5 +26,21 @@ class TestLXD(ProviderContract):
     def stop(self, lxd_engine: Callable[..., str]) -> Callable[[str], None]:
         def stop(name: str) -> None:
             lxd_engine("stop", "--force", name)
+
+        return stop
+
+
+class TestIncus(ProviderContract):
+    image = os.environ.get("VMHARNESS_TEST_INCUS_IMAGE", "vmharness-tiny")
+    hostile_names = HOSTILE_NAMES
+
+    @pytest.fixture
+    def connect(self, incus_engine: Callable[..., str]) -> Connect:
+        return vmharness_incus.connect_incus
+
+    @pytest.fixture
+    def stop(self, incus_engine: Callable[..., str]) -> Callable[[str], None]:
+        def stop(name: str) -> None:
+            incus_engine("stop", "--force", name)
 
         return stop

@@ -44,7 +44,7 @@ class Engine:
         """Return the command that makes a machine, for a test's body."""
         if self.backend == "docker":
             return ["docker", "run", "-d", "--name", name, self.image, "sleep", "100000"]
-        return ["lxc", "launch", self.image, name]
+        return ["incus" if self.backend == "incus" else "lxc", "launch", self.image, name]
 
 
 @pytest.fixture(params=["docker", "lxd"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -61,6 +62,9 @@ class TestShared:
 
 XDIST = pytest.mark.parametrize("runner", [[], ["-n4"]], ids=["plain", "xdist"])
 
+# Incus has the same backend as LXD: there go only tests of what it does with our names, labels and times.
+ON_INCUS_TOO = pytest.mark.parametrize("engine", ["docker", "lxd", "incus"], indirect=True)
+
 
 @XDIST
 def test_fifty_tests_with_failures_and_errors_in_setup(
@@ -90,8 +94,15 @@ def test_an_interrupt_at_a_random_moment(
     assert set(engine.names()) == set(strangers), text
 
 
-@pytest.mark.parametrize("runner", [[], ["-n2"]], ids=["plain", "xdist"])
-@pytest.mark.parametrize("moment", ["create", "body"])
+@pytest.mark.parametrize(
+    ("engine", "moment", "runner"),
+    [
+        *itertools.product(["docker", "lxd"], ["create", "body"], [[], ["-n2"]]),
+        ("incus", "create", ["-n2"]),
+    ],
+    indirect=["engine"],
+    ids=lambda value: str(value) if isinstance(value, str) else "xdist" if value else "plain",
+)
 def test_a_run_killed_as_a_group_is_cleaned_up_by_its_reapers(
     start: Start,
     strangers: Sequence[str],
@@ -128,6 +139,7 @@ def test_a_run_killed_as_a_group_is_cleaned_up_by_its_reapers(
     wait_until(lambda: set(engine.names()) == set(strangers))
 
 
+@ON_INCUS_TOO
 @pytest.mark.usefixtures("no_reaper")
 def test_a_run_killed_in_mid_create_is_swept_by_the_next(
     start: Start, strangers: Sequence[str], engine: Engine, ledgers: Ledgers, wait_until: WaitUntil
@@ -182,6 +194,7 @@ def test_a_stranger_that_took_the_name_after_our_death(
     engine.remove("web")
 
 
+@ON_INCUS_TOO
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_machines_that_a_test_makes_itself(
     start: Start, strangers: Sequence[str], engine: Engine, when: str
