@@ -306,12 +306,13 @@ def test_a_receipt_says_how_a_call_ended(
 
 def test_the_commands_process_holds_the_lock_of_its_call(place: Place, tmp_path: Path) -> None:
     program = tmp_path / "real" / "engine"
-    program.write_text("#!/bin/sh\nread x\n")
+    started = tmp_path / "started"
+    program.write_text(f"#!/bin/sh\n: > {started}\nread x\n")
     place.reader.write_text(READER + RECEIPT)
     with subprocess.Popen(["engine", "make", "web"], env=place.environ, stdin=subprocess.PIPE) as client:
-        while not place.ledger.collect()[0]:
+        while not started.exists():
             assert client.poll() is None
-        assert [record.state for record in place.ledger.records.values()] == [State.WANTED]
+        assert [record.state for record in place.ledger.collect()[0]] == [State.WANTED]
         client.kill()
 
     assert [record.state for record in place.ledger.collect()[0]] == [State.DOOMED]
