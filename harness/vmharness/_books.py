@@ -283,8 +283,12 @@ class Books:
         if not unsigned:
             return frozenset()
         ours = {record.id for record in records}
-        names = {r.name for r in self.unfinished() if r.id not in ours and r.state is State.RUNNING}
         endpoint = records[0].endpoint
+        names = {
+            record.name
+            for record in self.unfinished()
+            if record.id not in ours and record.endpoint == endpoint and record.state is State.RUNNING
+        }
         for path in self._ledgers.paths():
             ours_too = any(book is not None and path == book.path for book in (book, self._ledger))
             if ours_too or not self._ledgers.living(path):

@@ -50,6 +50,8 @@ class Maybes:
         self._starting = threading.Lock()
         self._looking = False
         self._stopped = threading.Event()
+        # By the id of a maybe's record: when it is settled at the latest, by the clock that never jumps.
+        self._settled_at: dict[str, float] = {}
 
     def wait(self, ledger: Ledger) -> None:
         """Look for a ledger's maybes until they are seen and deleted, or settled, or 15 s have passed."""
@@ -81,7 +83,12 @@ class Maybes:
 
     def settle_in(self, ledger: Ledger) -> float:
         """Return in how many seconds none of a ledger's maybes can appear any more; 0 = there is none."""
-        return max((self._books.settles_in(record) for record in _maybes(ledger)), default=0.0)
+        return max(map(self._settles_in, _maybes(ledger)), default=0.0)
+
+    def _settles_in(self, record: Record) -> float:
+        """Return in how many seconds it can't appear any more, however the wall clock is set meanwhile."""
+        left, now = self._books.settles_in(record), self._clock.monotonic()
+        return min(left, self._settled_at.setdefault(record.id, now + left) - now)
 
     def _look(self) -> None:
         try:
