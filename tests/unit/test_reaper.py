@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from vmharness._ledger import FileLedger, FileLedgers
 from vmharness._locks import look
 from vmharness._model import LABEL_TOKEN, Record, State
 from vmharness._providers import Providers
+from vmharness._reaper import wait
 from vmharness._reaper.reap import reap
 from vmharness._reaper.spawn import LOG, PATHS, Reaper, environment, open_log, spawn
 from vmharness._reports import take_reports, write_report
@@ -130,6 +133,24 @@ class TestProcess:
 
         assert reaper.confirm()
         assert os.getsid(reaper.pid) != os.getsid(0)
+
+    def test_an_owner_that_died_before_it_was_there_is_cleaned_up_after_all_the_same(
+        self, engine: FakeProvider, ledger: FileLedger, ledgers: FileLedgers
+    ) -> None:
+        record = record_of(engine, "vmh-one")
+        create(engine, record)
+        ledger.write(record)
+        pipe, report = os.pipe()
+        os.close(pipe)
+        argv = [sys.executable, "-I", "-S", wait.__file__, str(ledger.path), str(report), sys.executable]
+        subprocess.run(
+            argv, env=environment(os.environ), pass_fds=[report], stderr=subprocess.DEVNULL, check=True
+        )
+        os.close(report)
+
+        ledger.abandon()
+
+        eventually(lambda: not engine.list() and not look(ledgers.folder).ledgers)
 
     def test_without_its_ledger_it_is_dead_at_once(self, tmp_path: Path) -> None:
         reaper = spawn(tmp_path / "none.ledger")
