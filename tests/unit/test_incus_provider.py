@@ -152,17 +152,16 @@ def test_machine_is_made_in_one_call_with_its_labels(provider: Incus, lxc: FakeL
     info = provider.create(spec(), timeout=9)
 
     assert (info.name, info.state, info.labels) == ("vm-1", MachineState.RUNNING, LABELS)
-    assert lxc.runs("launch") == [
-        [
-            *IN_PROJECT,
-            "launch",
-            "--quiet",
-            "--config=user.vmharness.token=t",
-            "--",
-            "local:tiny",
-            "local:vm-1",
-        ]
+    [launch] = lxc.runs("launch")
+    assert launch[2:] == [
+        "launch",
+        "--quiet",
+        "--config=user.vmharness.token=t",
+        "--",
+        "local:tiny",
+        "local:vm-1",
     ]
+    assert launch[:2] == IN_PROJECT
     [run] = [args for args in lxc.ran if args[-1] == "local:/1.0/instances/vm-1/exec?project=default"]
     assert run[:2] == ["query", "--request=POST"]
     assert json.loads(run[2].removeprefix("--data="))["command"] == ["true"]

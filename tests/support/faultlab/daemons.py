@@ -27,17 +27,19 @@ def reason_against_engines() -> str:
     if os.geteuid():
         return "an engine of a test's own needs root"
     path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
-    missing = [tool for tool in ("dockerd", "lxd", "busybox") if shutil.which(tool, path=path) is None]
+    missing = [
+        tool for tool in ("dockerd", "lxd", "incus", "busybox") if shutil.which(tool, path=path) is None
+    ]
     return f"there is no {missing[0]} here" if missing else ""
 
 
 class Engines:
-    """A Docker engine and an LXD, in a folder of their own."""
+    """A Docker engine, an LXD and an Incus, in a folder of their own."""
 
     def __init__(self) -> None:
         # Sockets have room for short paths only.
         self.folder: Final = Path(tempfile.mkdtemp(prefix="vmh.", dir="/tmp"))
-        self.folder.chmod(0o755)  # the root of an LXD instance is nobody on the host, and must get in
+        self.folder.chmod(0o755)  # the root of an instance is nobody on the host, and must get in
 
     def start(self) -> None:
         """Start those that don't run, and wait until they answer."""
