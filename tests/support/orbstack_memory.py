@@ -59,9 +59,11 @@ class FakeOrbStack(CommandLine):
         return ok(json.dumps([record(name, state) for name, state in self.machines.items()]))
 
     def _info(self, args: Sequence[str]) -> CommandResult:
-        if args[1] not in self.machines:
+        # As orbctl does, it takes an ID for a name; here all machines have the same one.
+        name = next(iter(self.machines), "") if args[1] == ULID else args[1]
+        if name not in self.machines:
             return failed(f"[-32098] machine not found: '{args[1]}'")
-        return ok(json.dumps({"record": record(args[1], self.machines[args[1]]), "ip4": "192.168.139.10"}))
+        return ok(json.dumps({"record": record(name, self.machines[name]), "ip4": "192.168.139.10"}))
 
     def _create(self, args: Sequence[str]) -> CommandResult:
         self.machines[args[-1]] = "running"

@@ -253,4 +253,5 @@ def test_inspect_goes_by_name_alone() -> None:
     assert info is not None
     assert info.address == "192.168.139.10"
     assert provider.inspect("b") is None
+    assert provider.inspect(ULID) is None
     assert [name for name in ("", "-f", "a b", "--all") if provider.inspect(name)] == []
