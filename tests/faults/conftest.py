@@ -1,13 +1,20 @@
-"""How often hypothesis tries: a CI run a few hundred times, one that is told to be thorough for thousands."""
+"""What tests of faults share: a stage on the fake engine, and how often hypothesis tries.
+
+A CI run a few hundred times, one that is told to be thorough for thousands.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
+
+from faultlab.fake import FakeStage
 
 # Nothing is kept between runs, and nothing is left in the folder where tests are run.
 set_hypothesis_home_dir(Path(tempfile.gettempdir(), f"vmharness-hypothesis-{os.geteuid()}"))
@@ -17,3 +24,10 @@ _usual = settings(max_examples=200, stateful_step_count=40, deadline=None, print
 settings.register_profile("usual", _usual)
 settings.register_profile("thorough", _usual, max_examples=5000)
 settings.load_profile(os.environ.get("VMHARNESS_TEST_PROFILE", "usual"))
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[FakeStage]:
+    stage = FakeStage(tmp_path)
+    yield stage
+    stage.close()

@@ -10,10 +10,11 @@ from typing import ClassVar, Final
 
 from faultlab.cells import Backend
 from faultlab.engine import EngineUnderTest
+from faultlab.stage import Stage
 from vmharness.provider import Spec
 from vmharness_fake import POINTS, FakeProvider, Fault, Faults, FolderStore, wait_for
 
-__all__ = ["FakeEngine"]
+__all__ = ["FakeEngine", "FakeStage"]
 
 _TIMEOUT_S: Final = 5.0
 
@@ -26,20 +27,20 @@ class FakeEngine(EngineUnderTest):
 
     def __init__(self, folder: Path) -> None:
         super().__init__("vmh")
-        self._store = FolderStore(folder)
-        self._store.prepare()
-        self._stranger = FakeProvider(self._store)
+        self.store: Final = FolderStore(folder)
+        self.store.prepare()
+        self._stranger = FakeProvider(self.store)
         self._seen = 0
 
     @property
     def environ(self) -> Mapping[str, str]:
         """The folder."""
-        return {"VMHARNESS_FAKE_DIR": str(self._store.path)}
+        return {"VMHARNESS_FAKE_DIR": str(self.store.path)}
 
     def names(self) -> set[str]:
         """Return the names of all machines."""
         try:
-            text = (self._store.path / "machines.json").read_text()
+            text = (self.store.path / "machines.json").read_text()
         except FileNotFoundError:
             return set()
         now = time.time()
@@ -60,52 +61,74 @@ class FakeEngine(EngineUnderTest):
 
     def hold(self, point: str) -> None:
         """Make calls wait at the point."""
-        self._store.hold(point)
+        self.store.hold(point)
 
     def release(self, point: str) -> None:
         """Let the calls at the point go on."""
-        self._store.release(point)
+        self.store.release(point)
 
     def is_held(self, point: str) -> bool:
         """Whether calls wait at the point."""
-        return self._store.is_held(point)
+        return self.store.is_held(point)
 
     def stood(self, point: str) -> Sequence[int]:
         """Return who came to wait at the point."""
-        events = self._store.events()[self._seen :]
+        events = self.store.events()[self._seen :]
         return [event.pid for event in events if (event.phase, event.detail) == ("waits", point)]
 
     def callers(self, verb: str) -> set[int]:
         """Return who called."""
-        return {event.pid for event in self._store.events()[self._seen :] if event.verb == verb}
+        return {event.pid for event in self.store.events()[self._seen :] if event.verb == verb}
 
     def forget(self) -> None:
         """Forget who called, and let nothing go wrong."""
         for point in POINTS:
-            self._store.release(point)
-        self._store.set_faults(Faults())
-        self._seen = len(self._store.events())
+            self.store.release(point)
+        self.store.set_faults(Faults())
+        self._seen = len(self.store.events())
 
     def make_late(self) -> Sequence[str]:
         """Let machines appear half a second after their create's deadline."""
-        self._store.set_faults(Faults((Fault("create", "late", seconds=0.5),)))
+        self.store.set_faults(Faults((Fault("create", "late", seconds=0.5),)))
         return ["--vm-create-timeout=0.2"]
 
     def die(self) -> None:
         """Turn each call away; those that it has begun are beyond that."""
-        self._store.set_faults(Faults((Fault("*", "unavailable"),)))
+        self.store.set_faults(Faults((Fault("*", "unavailable"),)))
 
     def rise(self) -> None:
         """Turn no call away."""
-        self._store.set_faults(Faults())
+        self.store.set_faults(Faults())
 
     def restart(self, point: str) -> None:
         """Turn calls away until one at the point has been."""
         self.die()
         self.release(point)
-        wait_for(self._store, point.partition(":")[0], "end", detail="EngineUnavailable")
+        wait_for(self.store, point.partition(":")[0], "end", detail="EngineUnavailable")
         self.rise()
 
     def is_busy(self) -> bool:
         """Say no: its calls end with their caller."""
         return False
+
+
+class FakeStage(Stage):
+    """A stage for what only the fake engine can be told to do, and tells.
+
+    Args:
+        folder: Where all files are.
+        state: The state folder, if it is elsewhere.
+    """
+
+    def __init__(self, folder: Path, *, state: Path | None = None) -> None:
+        engine = FakeEngine(folder / "engine")
+        super().__init__(engine, folder, state=state)
+        self.store: Final = engine.store
+
+    def names(self) -> set[str]:
+        """Return the names of the machines that the engine has."""
+        return self.engine.names()
+
+    def pids(self, verb: str) -> set[int]:
+        """Return the processes that called a verb."""
+        return self.engine.callers(verb)

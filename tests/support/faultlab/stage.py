@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -73,16 +73,24 @@ class Stage:
     Args:
         engine: Where they have their machines.
         folder: Where all files are.
+        state: The state folder, if it is elsewhere.
     """
 
-    def __init__(self, engine: EngineUnderTest, folder: Path) -> None:
+    def __init__(self, engine: EngineUnderTest, folder: Path, *, state: Path | None = None) -> None:
         self.engine: Final = engine
         self.folder: Final = folder
-        self.state: Final = folder / "state"
+        self.state: Final = state or folder / "state"
         self._runs: list[Run] = []
 
-    def start(self, suite: str, *args: str, lifecycle: Sequence[str], sweep: str = "owned") -> Run:
-        """Start pytest on a suite, with these lifecycle plugins."""
+    def start(
+        self,
+        suite: str,
+        *args: str,
+        lifecycle: Sequence[str],
+        sweep: str = "owned",
+        variables: Mapping[str, str] | None = None,
+    ) -> Run:
+        """Start pytest on a suite, with these lifecycle plugins and variables of the environment."""
         place = self.folder / f"run{len(self._runs)}"
         place.mkdir()
         (place / "test_it.py").write_text(suite)
@@ -99,6 +107,7 @@ class Stage:
             "VMHARNESS_STATE_DIR": str(self.state),
             "VMHARNESS_LIFECYCLE": ",".join(lifecycle),
             "VMHARNESS_SWEEP": sweep,
+            **(variables or {}),
         }
         with (place / "output").open("wb") as file:
             process = subprocess.Popen(
@@ -113,6 +122,10 @@ class Stage:
         run = Run(process, place)
         self._runs.append(run)
         return run
+
+    def ledgers(self) -> list[Path]:
+        """Return the ledgers in sight."""
+        return sorted(self.state.glob("*/*.ledger"))
 
     @property
     def reapers_log(self) -> str:
