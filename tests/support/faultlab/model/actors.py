@@ -249,7 +249,7 @@ class SessionActor(Actor):
             for entry in read_book(self.path).entries.values()
             if entry.doomed and entry.means(endpoint, name) and entry.scope == scope
         ]
-        absent = self.truth.find(endpoint, name) is None
+        absent = not self.truth.is_listed(endpoint, name)
         with self.acting(f"tracks {name} on {backend} for {scope!r}"):
             self.session.named(name, scope=scope, backend=backend)
             if not known:

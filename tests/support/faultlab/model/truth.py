@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -132,6 +133,7 @@ class Made:
             session began.
         old: Whether it has looked older than the time for which labels protect it.
         gone: Whether the engine has begun to delete it.
+        gone_at: Until when the engine lists it, by the steady clock.
     """
 
     uid: str
@@ -144,6 +146,7 @@ class Made:
     named: list[Named] = field(default_factory=list[Named])
     old: bool = False
     gone: bool = False
+    gone_at: float = math.inf
 
 
 class Truth:
@@ -183,6 +186,16 @@ class Truth:
         """Return the machine of that name that is there."""
         return next((made for made in self.there(endpoint) if made.name == name), None)
 
+    def is_listed(self, endpoint: str, name: str) -> bool:
+        """Whether the engine lists a machine of that name, perhaps one that it is deleting."""
+        now = self.clock.monotonic()
+        return any(made.appears <= now < made.gone_at for made in self._called(endpoint, name))
+
+    def _called(self, endpoint: str, name: str) -> Iterator[Made]:
+        for made in self.machines.values():
+            if (made.endpoint, made.name) == (endpoint, name):
+                yield made
+
     def created(self, made: Made) -> float:
         """Return what the wall clock showed when it appeared."""
         return self.clock.wall_at(made.appears)
@@ -195,10 +208,8 @@ class Truth:
 
     def ask(self, want: Want) -> None:
         """Note that a session asks an engine for a machine."""
-        want.contested = any(
-            (made.endpoint, made.name) == (want.endpoint, want.name) and not made.gone
-            for made in self.machines.values()
-        )
+        now = self.clock.monotonic()
+        want.contested = any(now < made.gone_at for made in self._called(want.endpoint, want.name))
         want.process.wants.append(want)
 
     def take_in(self, endpoint: str, machine: StoredMachine) -> None:

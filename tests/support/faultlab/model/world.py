@@ -69,7 +69,7 @@ class World:
     def _doomed(self, endpoint: str, machine: StoredMachine) -> None:
         made = self.truth.machines[machine.uid]
         actor = self.truth.actor
-        made.gone = True
+        made.gone, made.gone_at = True, machine.gone_at or 0.0
         if actor is not None:
             self.truth.tell(f"... {actor.name} deletes {made.name} on {endpoint}")
             if why := wrong_delete(self.truth, actor, made):
