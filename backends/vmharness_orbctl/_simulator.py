@@ -95,8 +95,7 @@ class Simulator:
                 raise oops(f"create '{name}': unsupported distro or architecture")  # (guess)
             machine = self._new_machine(daemon, order)
             daemon.state["machines"][name] = machine
-            self._call.log("accepted")
-        self._call.come_to("accepted")
+        self._accept()
         self._await(machine)
 
     def records(self) -> Sequence[Mapping[str, Any]]:
@@ -122,8 +121,7 @@ class Simulator:
                 raise self._bad_transition(now, "deleting")
             stopping = seconds(self.settings, "stop_s") if now == "running" else 0.0
             machine["gone_at"] = time.time() + stopping + seconds(self.settings, "delete_s")
-            self._call.log("accepted", name=machine["name"])
-        self._call.come_to("accepted")
+        self._accept(machine["name"])
         self._wait(lambda: not self._state(machine))
 
     def start(self, key: str) -> None:
@@ -157,8 +155,7 @@ class Simulator:
             if os.path.isdir(inside):
                 shutil.copytree(inside, self._guest(copy).root, symlinks=True)
             daemon.state["machines"][name] = copy
-            self._call.log("accepted", name=name)
-        self._call.come_to("accepted")
+        self._accept(name)
 
     def rename(self, key: str, name: str) -> None:
         """Give a machine another name; its ID stays."""
@@ -288,6 +285,11 @@ class Simulator:
             return True
         return now["gone_at"] is None and time.time() >= now["born"] + now["error_s"]
 
+    def _accept(self, name: str = "") -> None:
+        """Say that what was asked for will happen, once that is written down: who hears it may kill us."""
+        self._call.log("accepted", name=name)
+        self._call.come_to("accepted")
+
     def _state(self, machine: Machine) -> str:
         """Return the state of this very machine, whatever it is called by now."""
         with self._daemon as daemon:
@@ -300,9 +302,11 @@ class Simulator:
             now = state_of(machine)
             if now in ("creating", "provisioning", "deleting"):
                 raise self._bad_transition(now, "starting" if power == "running" else "stopping")
-            if machine["power"] != power:
+            changes = machine["power"] != power
+            if changes:
                 machine["power"], machine["power_at"] = power, time.time() + seconds(self.settings, duration)
-                self._call.log("accepted", name=machine["name"])
+        if changes:
+            self._call.log("accepted", name=machine["name"])
         self._wait(lambda: self._state(machine) not in ("starting", "stopping"))
 
     def _bad_transition(self, before: str, after: str) -> Failure:

@@ -7,18 +7,29 @@ from __future__ import annotations
 
 import re
 import secrets
+import zlib
 from collections.abc import Callable
 from typing import Final
 
 from vmharness.errors import SettingsError
 
-__all__ = ["check_name", "check_prefix", "check_sweep_prefix", "check_tracked", "make_name", "new_token"]
+__all__ = [
+    "check_name",
+    "check_prefix",
+    "check_sweep_prefix",
+    "check_tracked",
+    "is_made_up",
+    "make_name",
+    "mark",
+    "new_token",
+]
 
 _LONGEST: Final = 40
 _LONGEST_PREFIX: Final = 16
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
-# 10 characters of 32 are 50 random bits; 40 are promised.
-_RANDOM_LENGTH: Final = 10
+# 8 characters of 32 are 40 random bits, as promised; by 2 more a name can be told from one that others made.
+_RANDOM_LENGTH: Final = 8
+_MARK_LENGTH: Final = 2
 _NAME: Final = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX: Final = re.compile(r"[a-z][a-z0-9-]*")
 _FOREIGN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
@@ -62,7 +73,7 @@ def check_sweep_prefix(prefix: str) -> str:
 
 
 def make_name(prefix: str, test_id: str, *, choose: Callable[[str], str] = secrets.choice) -> str:
-    """Make a name that nobody has: the prefix, what fits of the test's id, and 50 random bits.
+    """Make a name that nobody has: the prefix, what fits of the test's id, 40 random bits, and a mark.
 
     Args:
         prefix: Begins the name; checked.
@@ -71,10 +82,24 @@ def make_name(prefix: str, test_id: str, *, choose: Callable[[str], str] = secre
     """
     check_prefix(prefix)
     random = "".join(choose(_ALPHABET) for _ in range(_RANDOM_LENGTH))
-    room = _LONGEST - len(prefix) - len(random) - 2
+    room = _LONGEST - len(prefix) - len(random) - _MARK_LENGTH - 2
     slug = re.sub(r"[^a-z0-9]+", "-", test_id.rpartition("::")[2].lower().removeprefix("test_"))
     slug = slug.strip("-")[:room].strip("-")
-    return "-".join(part for part in (prefix.strip("-"), slug, random) if part)
+    name = "-".join(part for part in (prefix.strip("-"), slug, random) if part)
+    return name + mark(name)
+
+
+def mark(name: str) -> str:
+    """Return the two characters that end a name which we make, and that only one in 1024 others ends with."""
+    sum = zlib.crc32(name.encode())
+    return _ALPHABET[sum % 32] + _ALPHABET[sum // 32 % 32]
+
+
+def is_made_up(name: str) -> bool:
+    """Whether `make_name` made the name; of those that others chose, one in 1024 may look so."""
+    head, end = name[:-_MARK_LENGTH], name[-_MARK_LENGTH:]
+    random = head.rpartition("-")[2]
+    return len(random) == _RANDOM_LENGTH and set(random) <= set(_ALPHABET) and mark(head) == end
 
 
 def new_token() -> str:

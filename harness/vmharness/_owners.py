@@ -7,12 +7,17 @@ from enum import StrEnum
 
 from vmharness._ledger import FileLedgers
 from vmharness._model import LABEL_SESSION, LABEL_TOKEN, MachineInfo, Record, State
+from vmharness._naming import is_made_up
 
 __all__ = ["Owner", "Owners"]
 
 
 class Owner(StrEnum):
-    """Whose a machine is. THIS: of the session that asks. UNKNOWN: labelled, but its ledger isn't here."""
+    """Whose a machine is.
+
+    THIS: of the session that asks. UNKNOWN: made by vmharness, as its label tells, or its name where the
+    engine has no labels, but its ledger isn't here.
+    """
 
     THIS = "this"
     LIVING = "living"
@@ -72,4 +77,4 @@ class Owners:
         for owner in (Owner.THIS, Owner.LIVING, Owner.DEAD):
             if owner in owners:
                 return owner
-        return Owner.STRANGER
+        return Owner.UNKNOWN if info.labels is None and is_made_up(info.name) else Owner.STRANGER

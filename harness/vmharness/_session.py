@@ -14,34 +14,22 @@ from dataclasses import replace
 from typing import Final, TypedDict, Unpack
 
 from vmharness._books import Books, Tally
-from vmharness._cleanup import Verdict, expired
+from vmharness._cleanup import Verdict
 from vmharness._clock import Clock
 from vmharness._door import Door
+from vmharness._foreign import Foreign
 from vmharness._ledger import FileLedgers
 from vmharness._machine import Machine
 from vmharness._making import EXPIRY_S, Maker
 from vmharness._maybes import Maybes
-from vmharness._model import (
-    LABEL_NAME,
-    LABEL_TOKEN,
-    Kind,
-    MachineInfo,
-    Record,
-    Spec,
-    State,
-)
-from vmharness._naming import check_tracked
-from vmharness._owners import Owner, Owners
+from vmharness._model import Kind, MachineInfo, Record, Spec, State
 from vmharness._plugins import BACKENDS, installed
 from vmharness._providers import Providers
 from vmharness._recording.engines import find_engines
 from vmharness._recording.folder import Recording
 from vmharness._settings import Settings
 from vmharness._threads import start_thread
-from vmharness.errors import (
-    CleanupFailed,
-    SettingsError,
-)
+from vmharness.errors import CleanupFailed, SettingsError
 from vmharness.hooks import Ledger, Lifecycle
 from vmharness.provider import Provider
 
@@ -109,6 +97,7 @@ class Session:
         self._given_up = False
         self._recording: Recording | None = None
         self._books = Books(ledgers, self.id, self._providers, self._clock, changed=self._changed, say=say)
+        self._foreign = Foreign(self.id, self.began_at, self._books, ledgers, self._providers, self._clock)
         self._maybes = Maybes(self._books, self._clock, say=say, start=start)
         self._maker = Maker(
             settings,
@@ -346,19 +335,8 @@ class Session:
 
     def track(self, name: str, *, scope: str = "", backend: str = "") -> Record:
         """Record a machine that others make or made; see `vmharness.hooks.Session`."""
-        check_tracked(name)
-        provider, backend = self.provider(backend), self.backend(backend)
-        for record in self.unfinished():
-            if (record.name, record.endpoint, record.scope) == (name, provider.endpoint, scope):
-                return record
-        info = next((info for info in provider.list() if info.name == name), None)
-        # Seen absent is proof enough, whatever the engine's clock says of what appears later.
-        wanted_at = self.began_at if info else 0.0
-        deadline = self.settings.create_timeout
-        record = self._books.new(
-            name, backend, deadline=deadline, scope=scope, tracked=True, wanted_at=wanted_at
-        )
-        return self._books.add(record)
+        patience_s = self.settings.create_timeout
+        return self._foreign.track(name, scope=scope, backend=backend, patience_s=patience_s)
 
     def record_commands(self) -> None:
         """Have machines recorded that engines' own commands make; see `vmharness.hooks.Session`."""
@@ -386,34 +364,7 @@ class Session:
 
     def orphan(self, info: MachineInfo, *, prefix: str = "", backend: str = "") -> Record | None:
         """Return the record that `adopt` would write; nothing is recorded."""
-        provider, backend = self.provider(backend), self.backend(backend)
-        old = info.created_at is not None and info.created_at + info.created_resolution < self.began_at
-        by_prefix = bool(prefix) and info.name.startswith(prefix) and old
-        now = self._clock.time()
-        # A copy of a machine inherits its labels, but is somebody's own; it has another name. And the label
-        # was written by its owner's clock: the engine's must agree that it is old.
-        by_label = (
-            expired(info, now)
-            and (info.labels or {}).get(LABEL_NAME) == info.name
-            and info.created_at is not None
-            and now - info.created_at > EXPIRY_S
-        )
-        if not by_prefix and not by_label:
-            return None  # most machines: the ledgers needn't be read for them
-        owners = Owners(self.ledgers, self.id)
-        if owners.unreadable:
-            return None  # a living session's ledger that we can't read may name it
-        owner = owners.of(info, endpoint=provider.endpoint)
-        if by_label and owner is Owner.UNKNOWN:
-            token = (info.labels or {})[LABEL_TOKEN]
-        elif by_prefix and owner is Owner.STRANGER:
-            token = ""
-        else:
-            return None
-        created_at = info.created_at or 0.0
-        record = self._books.new(info.name, backend, deadline=0.0, token=token, state=State.RUNNING)
-        # Exactly the machine that was seen: one that takes its name later isn't.
-        return replace(record, wanted_at=created_at, deadline=created_at + info.created_resolution)
+        return self._foreign.orphan(info, prefix=prefix, backend=backend)
 
     def judge(self, records: Sequence[Record]) -> Sequence[Verdict]:
         """Say what `delete` would do with records of dead owners; no lock is needed, nothing is changed."""

@@ -11,7 +11,9 @@ from vmharness._naming import (
     check_prefix,
     check_sweep_prefix,
     check_tracked,
+    is_made_up,
     make_name,
+    mark,
     new_token,
 )
 from vmharness.errors import SettingsError
@@ -86,11 +88,28 @@ def test_made_names_fit_every_engine(prefix: str, test_id: str) -> None:
 def test_made_names_keep_all_random_characters_and_cut_the_slug() -> None:
     name = make_name("x" * 16, "t.py::test_" + "y" * 99, choose=lambda _: "z")
 
-    assert name == "x" * 16 + "-" + "y" * 12 + "-" + "z" * 10
+    assert name == "x" * 16 + "-" + "y" * 12 + "-" + "z" * 8 + mark(name[:-2])
 
 
 def test_made_names_tell_the_test() -> None:
-    assert make_name("vmh", "tests/a.py::TestA::test_boots", choose=lambda _: "q") == "vmh-boots-qqqqqqqqqq"
+    name = make_name("vmh", "tests/a.py::TestA::test_boots", choose=lambda _: "q")
+
+    assert name[:-2] == "vmh-boots-qqqqqqqq"
+
+
+@pytest.mark.parametrize("test_id", ["", "tests/a.py::test_x", "t.py::test_a[--help /etc]"])
+def test_made_names_can_be_told_from_those_that_others_choose(test_id: str) -> None:
+    name = make_name("vmh", test_id)
+    others = [f"vmh-{chosen:010}" for chosen in range(22_222, 77_777)]
+    like_ours = [
+        f"vmh-boots-abcdefgh{first}{second}" for first in "abcdefgh234567" for second in "abcdefgh234567"
+    ]
+
+    assert is_made_up(name)
+    assert not is_made_up(f"{name}-1"), "a copy is somebody's own"
+    assert not is_made_up(name[:-1])
+    assert not any(is_made_up(other) for other in others), "0, 1, 8 and 9 are never in ours"
+    assert sum(is_made_up(other) for other in like_ours) <= 1
 
 
 def test_names_and_tokens_differ() -> None:

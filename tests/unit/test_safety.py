@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from vmharness import Lifecycle, Session, Settings, Spec, State
-from vmharness._ledger import FileLedger
+from vmharness._ledger import FileLedger, FileLedgers
 from vmharness._protected import ProtectedList
+from vmharness._providers import Providers
 from vmharness._settings import SweepMode
 from vmharness.errors import CreateTimeout, EngineUnavailable, LedgerError
 from vmharness.hooks import Session as SessionProtocol
@@ -71,6 +72,32 @@ class TestWithoutLabels:
         ours.end_scope("t")
 
         assert names(engine) == ["web"]
+
+    @pytest.fixture
+    def elsewhere(self, engine: UnlabelledFakeProvider, clock: FakeClock, tmp_path: Path) -> Session:
+        """A living session of the same engine, of whose ledger this state folder knows nothing."""
+        return Session(
+            Settings(backend="fake", prefix="ci"),
+            ledgers=FileLedgers(tmp_path / "elsewhere", host="host"),
+            plugins=[],
+            providers=Providers("fake", connect=lambda backend, endpoint: engine),
+            clock=clock,
+        )
+
+    def test_a_prefix_takes_no_machine_that_vmharness_named_and_whose_ledger_is_elsewhere(
+        self, make_session: MakeSession, engine: UnlabelledFakeProvider, clock: FakeClock, elsewhere: Session
+    ) -> None:
+        living = elsewhere.create(scope="test_boots").name
+        for name in ("ci-boots-abcdefghij", f"{living}-1"):
+            engine.create(Spec(name=name), timeout=1)
+        clock.sleep(11 * 3600)
+
+        make_session(settings=BY_PREFIX).close()
+
+        assert names(engine) == [living]
+        clock.sleep(2 * 3600)
+        make_session(settings=BY_PREFIX).close()
+        assert names(engine) == [], "for longer than 12 h nothing protects it, label or name"
 
     def test_a_create_without_an_answer_takes_nothing_from_a_living_session(
         self, make_session: MakeSession, engine: UnlabelledFakeProvider, clock: FakeClock

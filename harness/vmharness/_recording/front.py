@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+import zlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 # How long the engine may take to say what is there, in seconds.
 _LOOK_S = 30.0
-# A name that we make up has 50 random bits, as the framework's own have.
+# Of these a name is made that we make up, as the framework's own are.
 _ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -214,7 +215,10 @@ def _is_held(ledger: str) -> bool:
 
 
 def _made_up(prefix: str) -> str:
-    return prefix.strip("-") + "-" + bytes(_ALPHABET[byte % 32] for byte in os.urandom(10)).decode()
+    """Make a name as `vmharness._naming` does, which would take long to load."""
+    name = prefix.strip("-") + "-" + bytes(_ALPHABET[byte % 32] for byte in os.urandom(8)).decode()
+    sum = zlib.crc32(name.encode())
+    return name + bytes([_ALPHABET[sum % 32], _ALPHABET[sum // 32 % 32]]).decode()
 
 
 def _load(path: str) -> Any:

@@ -13,6 +13,7 @@ import pytest
 
 from vmharness import Record, Session, Settings, Spec, State
 from vmharness._ledger import FileLedgers
+from vmharness._naming import make_name
 from vmharness.cli._plan import Wanted, make_plan
 from vmharness.cli._sweeping import Swept, carry_out
 from vmharness.provider import LABEL_TOKEN
@@ -100,6 +101,22 @@ def test_prefix_may_be_repeated(call: Call, machine: Make) -> None:
         machine(name, "stranger")
 
     assert swept(call, "--prefix", "a-", "--prefix", "b-") == (["a-1", "b-1"], {})
+
+
+def test_without_labels_prefix_leaves_for_a_while_what_vmharness_named_and_no_ledger_here_names(
+    call: Call, machine: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VMHARNESS_FAKE_LABELS", "0")
+    young, old = make_name("ci", "test_boots"), make_name("ci", "test_boots")
+    for name, age_s in ((young, 60.0), (old, 13 * 3600.0), ("ci-boots-abcdefghij", 60.0)):
+        machine(name, "stranger", age_s=age_s)
+
+    deleted, left = swept(call, "--prefix", "ci-")
+
+    assert deleted == sorted([old, "ci-boots-abcdefghij"])
+    assert left == {
+        young: "vmharness made its name, and its ledger isn't here: its owner may live for up to 12 h"
+    }
 
 
 def test_prefix_leaves_what_was_created_after_the_command_began(ledgers: FileLedgers, machine: Make) -> None:
