@@ -22,12 +22,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # this package is imported by a command that is started hundreds of times
 if TYPE_CHECKING:
-    from vmharness_orbctl._install import install
+    from vmharness_orbctl._install import install, stand_in
     from vmharness_orbctl._steer import Event, Orbctl
 
-__all__ = ["Event", "Orbctl", "install"]
+__all__ = ["Event", "Orbctl", "install", "stand_in"]
 
-_HOMES = {"Event": "_steer", "Orbctl": "_steer", "install": "_install"}
+_HOMES = {"Event": "_steer", "Orbctl": "_steer", "install": "_install", "stand_in": "_install"}
 
 
 def __getattr__(name: str) -> object:

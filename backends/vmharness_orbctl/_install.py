@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
-__all__ = ["install"]
+from vmharness.errors import SettingsError
+
+__all__ = ["install", "stand_in"]
 
 _MAIN: Final = Path(__file__).with_name("__main__.py")
 _SIMULATOR: Final = "simulator"
 _PROGRAMS: Final = ("orbctl", "orb")
+# The backend that drives them.
+_BACKEND: Final = "orbstack"
 
 
 def install(folder: Path, engine: str = _SIMULATOR, *, state: Path | None = None) -> Path:
@@ -42,3 +47,25 @@ def install(folder: Path, engine: str = _SIMULATOR, *, state: Path | None = None
         new.chmod(0o755)
         new.replace(folder / program)
     return folder
+
+
+def stand_in(engine: str, folder: Path) -> str:
+    """Write the commands into a folder, for `vmharness run`; see `install`.
+
+    Args:
+        engine: `simulator`, or the name of a backend.
+        folder: Where they go.
+
+    Returns:
+        Name of the backend that drives them.
+
+    Raises:
+        SettingsError: There is no such engine; nothing was written.
+    """
+    others = {point.name for point in entry_points(group="vmharness.backends")} - {_BACKEND}
+    if engine != _SIMULATOR and engine not in others:
+        raise SettingsError(
+            f"cannot put {engine!r} behind orbctl: there are {', '.join([_SIMULATOR, *sorted(others)])}"
+        )
+    install(folder, engine)
+    return _BACKEND

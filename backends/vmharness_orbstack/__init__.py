@@ -1,6 +1,8 @@
 """OrbStack as a backend, driven through its own command `orbctl`; it knows nothing of sessions and ledgers.
 
-One OrbStack serves one login user of a Mac, so the endpoint is `orbstack:` and the user's number.
+One OrbStack serves one login user of a Mac, so the endpoint is `orbstack:` and the user's number. A script in
+orbctl's place, as a simulator's, may have machines of its own, so it is an engine of its own, known by its
+path.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ PLACES: Final = (
     "~/.orbstack/bin/orbctl",
     "/Applications/OrbStack.app/Contents/MacOS/bin/orbctl",
 )
+_USER: Final = f"{BACKEND}:"
 _GET_IT: Final = "install it with `brew install orbstack`, or from https://orbstack.dev"
 
 
@@ -39,14 +42,26 @@ def connect(endpoint: str | None = None) -> Provider:
     Raises:
         EngineUnavailable: `orbctl` isn't installed, or the endpoint is another login user's OrbStack.
     """
-    command = find_command()
-    here = f"{BACKEND}:{os.getuid()}"
-    if endpoint not in (None, here):
+    user, _, script = (endpoint or "").removeprefix(_USER).partition(":")
+    if endpoint is not None and user != str(os.getuid()):
         raise EngineUnavailable(
-            f"cannot open {endpoint!r} from here: this login user's OrbStack is {here!r}; run as that user",
+            f"cannot open {endpoint!r} from here: this login user's OrbStack is '{_USER}{os.getuid()}'; "
+            "run as that user",
             backend=BACKEND,
         )
-    return OrbStackProvider(command, endpoint=here)
+    command = find_command([script] if script else PLACES)
+    here = f"{_USER}{os.getuid()}"
+    path = os.path.realpath(command.found() or "")
+    return OrbStackProvider(command, endpoint=f"{here}:{path}" if _is_script(path) else here)
+
+
+def _is_script(path: str) -> bool:
+    """Whether what is called orbctl is a script, and not OrbStack's own program."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
 
 
 def find_command(places: Sequence[str] = PLACES) -> CommandLine:
@@ -56,6 +71,5 @@ def find_command(places: Sequence[str] = PLACES) -> CommandLine:
         command = CommandLine(program, backend=BACKEND, hint=_GET_IT)
         if command.found():
             return command
-    raise EngineUnavailable(
-        f"cannot find OrbStack: no 'orbctl' on PATH, nor in OrbStack's own places; {_GET_IT}", backend=BACKEND
-    )
+    where = "no 'orbctl' on PATH, nor in OrbStack's own places" if places is PLACES else f"no {places[0]!r}"
+    raise EngineUnavailable(f"cannot find OrbStack: {where}; {_GET_IT}", backend=BACKEND)

@@ -10,6 +10,7 @@ import dataclasses
 import re
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from vmharness.command import CommandLine
@@ -20,6 +21,8 @@ from vmharness.provider import (
     CommandResult,
     CopiesFiles,
     Describes,
+    Front,
+    Fronts,
     Inspects,
     MachineInfo,
     Provider,
@@ -33,7 +36,7 @@ from vmharness.provider import (
 from vmharness_orbstack._cli import BACKEND, OrbCtl
 from vmharness_orbstack._create import STATUS_S, Create
 from vmharness_orbstack._images import native_image
-from vmharness_orbstack._recognise import recognise
+from vmharness_orbstack._recognise import PROGRAMS, recognise
 
 __all__ = ["OrbStackProvider"]
 
@@ -60,6 +63,7 @@ class OrbStackProvider(
     Inspects,
     ShowsDelete,
     RecognisesCreate,
+    Fronts,
     RunsCommands,
     CopiesFiles,
     StartsAndStops,
@@ -206,6 +210,11 @@ class OrbStackProvider(
     def recognise(self, argv: Sequence[str]) -> str | None:
         """Return the name of the machine that an `orbctl` or `orb` command would make."""
         return recognise(argv)
+
+    def fronts(self) -> Sequence[Front]:
+        """Return `orbctl` and `orb`, which are one command."""
+        reader = str(Path(__file__).with_name("_front.py"))
+        return [Front(program=program, reader=reader) for program in PROGRAMS]
 
     def _creating(self, name: str, timeout: float) -> Create:
         return Create(self._cli, name, timeout, clock=self._clock, sleep=self._sleep, now=self._now)

@@ -15,12 +15,21 @@ from stevedore.named import NamedExtensionManager
 
 from vmharness.errors import EngineUnavailable, PluginError, ProviderError, UnknownBackend, VMHarnessError
 from vmharness.hooks import Lifecycle
-from vmharness.provider import AutoChosen, Provider
+from vmharness.provider import AutoChosen, Provider, StandIn
 
-__all__ = ["BACKENDS", "LIFECYCLE", "choose_provider", "installed", "load_lifecycle", "open_provider"]
+__all__ = [
+    "BACKENDS",
+    "LIFECYCLE",
+    "choose_provider",
+    "installed",
+    "load_lifecycle",
+    "load_stand_in",
+    "open_provider",
+]
 
 BACKENDS: Final = "vmharness.backends"
 LIFECYCLE: Final = "vmharness.lifecycle"
+STAND_INS: Final = "vmharness.stand_ins"
 
 
 def installed(namespace: str) -> Sequence[EntryPoint]:
@@ -106,6 +115,22 @@ def load_lifecycle(names: Sequence[str]) -> Sequence[tuple[str, Lifecycle]]:
             )
         loaded.append((name, plugin))
     return loaded
+
+
+def load_stand_in(command: str) -> StandIn:
+    """Load what puts another command in the place of an engine's own.
+
+    Args:
+        command: The command's name, which is that of the entry point.
+
+    Raises:
+        PluginError: None is installed, it can't be loaded, or two have the name.
+    """
+    try:
+        stand_in: StandIn = _load(STAND_INS, "stand-in", [command])[0]
+    except NoMatches as exc:
+        raise PluginError(str(exc)) from exc
+    return stand_in
 
 
 def _load(namespace: str, kind: str, names: Sequence[str]) -> Sequence[Any]:

@@ -347,7 +347,12 @@ class Session:
             create_timeout=self.settings.create_timeout,
             report=self.report,
         )
-        self._recording = Recording(self._books.own_ledger, prefix=self.settings.prefix, expiry_s=EXPIRY_S)
+        self._recording = Recording(
+            self._books.own_ledger,
+            prefix=self.settings.prefix,
+            expiry_s=EXPIRY_S,
+            began_at=self.began_at,
+        )
         if not self._recording.begin(engines):
             self.report(
                 "no engine's own command is recorded: none is on PATH that an installed backend knows"

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from vmharness._model import (
@@ -61,6 +62,7 @@ __all__ = [
     "Settles",
     "ShowsDelete",
     "Spec",
+    "StandIn",
     "StartsAndStops",
     "TakesLabels",
 ]
@@ -131,6 +133,25 @@ class Provider(Protocol):
         Raises:
             EngineUnavailable: It is not known.
         """
+
+
+class StandIn(Protocol):
+    """An entry point of `vmharness.stand_ins`: puts a command in the place of the engine's of that name."""
+
+    def __call__(self, engine: str, folder: Path, /) -> str:
+        """Write the command into a folder, to be put first on PATH. May be repeated.
+
+        Args:
+            engine: What shall be behind the command; the stand-in says what there is.
+            folder: Where it goes, and what it needs to keep; made if it isn't there.
+
+        Returns:
+            Name of the backend that drives the command.
+
+        Raises:
+            SettingsError: There is no such engine; nothing was written.
+        """
+        ...
 
 
 class Connect(Protocol):
@@ -261,6 +282,9 @@ class Fronts(Protocol):
         with_receipt(args: list[str], path: str) -> tuple[list[str], bool]    (need not be there)
             The arguments of a create that makes the file `path` before it asks the engine, writes to it once
             the machine was made, and takes it away if surely none was; and whether it will do so.
+        follows(args: list[str]) -> bool    (need not be there)
+            Whether the machine that this create names is there already by another name, and is renamed; asked
+            only where the provider takes no labels.
         recognise_delete(args: list[str]) -> list[str]
             What the command calls the machines that may be gone after it; none = no delete.
         look_args() -> list[str]

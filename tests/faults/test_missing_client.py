@@ -20,28 +20,27 @@ from vmharness._plugins import load_lifecycle
 from vmharness._settings import DEFAULT_LIFECYCLE
 from vmharness.errors import CleanupFailed, CreateFailed
 from vmharness.testing._fake_clock import FakeClock
+from vmharness_orbctl import install
 
 PATIENCE_S = 60.0
 
 
 class Client:
-    """The simulator's `orbctl`, by a link on PATH; its machines stay when that is taken away."""
+    """The simulator's `orbctl` on PATH; its machines stay when it is taken away."""
 
     def __init__(self, folder: Path) -> None:
-        self._orbctl = Commands(folder / "bin")
-        self.path = folder / "path"
-        self.path.mkdir()
-        self.link = self.path / "orbctl"
-        self.install()
-
-    def install(self) -> None:
-        self.link.symlink_to(self._orbctl.folder / "orbctl")
+        self.path = install(folder / "bin")
+        self.orbctl = self.path / "orbctl"
+        self._look = Commands(folder / "look", environ={"VMHARNESS_ORBCTL_DIR": str(self.path / "state")})
 
     def remove(self) -> None:
-        self.link.unlink()
+        self.orbctl.unlink()
+
+    def install(self) -> None:
+        install(self.path)
 
     def names(self) -> list[str]:
-        return sorted(row["name"] for row in json.loads(self._orbctl("list", "-f", "json").stdout))
+        return sorted(row["name"] for row in json.loads(self._look("list", "-f", "json").stdout))
 
 
 @pytest.fixture
@@ -107,7 +106,7 @@ def test_a_reaper_waits_for_the_client_to_come_back(client: Client, stage: FakeS
         import os, pathlib, signal
 
         def test_one(vm):
-            pathlib.Path({str(client.link)!r}).unlink()
+            pathlib.Path({str(client.orbctl)!r}).unlink()
             os.kill(os.getpid(), signal.SIGKILL)
         """.replace("\n        ", "\n"),
         "-pno:xdist",
@@ -116,7 +115,7 @@ def test_a_reaper_waits_for_the_client_to_come_back(client: Client, stage: FakeS
     )
     assert run.end(PATIENCE_S) == -signal.SIGKILL, run.text
     (log,) = stage.state.glob("*/reaper.log")
-    eventually(lambda: "no 'orbctl' on PATH" in log.read_text(), PATIENCE_S, log.read_text)
+    eventually(lambda: f"no '{client.orbctl}'" in log.read_text(), PATIENCE_S, log.read_text)
     assert len(client.names()) == 1
 
     client.install()

@@ -106,6 +106,25 @@ def test_test_vm_name(run: Run, names: Names, ledgers: Names, base: str, where: 
     assert ledgers() == []
 
 
+@pytest.mark.parametrize("base", ["object", "unittest.TestCase"])
+@pytest.mark.parametrize("end", ["KeyboardInterrupt", "pytest.exit"])
+def test_test_vm_name_of_a_test_that_ends_the_run(run: Run, names: Names, base: str, end: str) -> None:
+    run(f"""
+        import unittest
+        import pytest
+        from maker import make
+
+        class TestA({base}):
+            def test_one(self):
+                self.test_vm_name = "web"
+                make("web")
+                make("web-clone")
+                {"raise KeyboardInterrupt" if end == "KeyboardInterrupt" else "pytest.exit('on purpose')"}
+    """)
+
+    assert names() == []
+
+
 def test_a_failing_test_is_cleaned_up_after(run: Run, names: Names) -> None:
     result = run("""
         from maker import make

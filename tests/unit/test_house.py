@@ -124,6 +124,7 @@ def test_lifecycle_plugins_see_what_is_named_here_and_no_more() -> None:
 # What the framework may say of an engine all the same: file, text, and why.
 NAMED: Final = (
     ("_naming.py", "OrbStack's 40 characters", "a comment: where the length of names comes from"),
+    ("cli/_run.py", '_REPLACED: Final = "orbctl"', "the command that a stand-in takes the place of"),
     ("_threads.py", "cost LXD as much as one", "a comment: where the number of threads comes from"),
 )
 ENGINE: Final = re.compile(

@@ -26,6 +26,7 @@ ORBSTACK = [
     ("orbctl import -n vm-1 machine.tar.zst", "vm-1"),
     ("orbctl import --name=vm-1 machine.tar.zst", "vm-1"),
     ("orbctl import machine.tar.zst", ""),
+    ("orb rename vm-0 vm-1", None),
     ("orb create --help", None),
     ("orb run create ubuntu vm-1", None),
     ("orb list", None),

@@ -11,21 +11,40 @@ import vmharness_orbstack
 from vmharness.errors import EngineUnavailable
 
 
-def test_connect_asks_nothing_and_opens_the_same_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an orbctl on PATH that is no script; it can't be run, and must not be."""
     program = tmp_path / "orbctl"
-    program.write_text("#!/bin/sh\ntouch asked\n")
+    program.write_bytes(b"\xcf\xfa\xed\xfe")
     program.chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path))
+    return program
 
+
+def test_connect_asks_nothing_and_opens_the_same_again(program: Path) -> None:
     provider = vmharness_orbstack.connect()
 
     assert provider.endpoint == f"orbstack:{os.getuid()}"
     assert vmharness_orbstack.connect(provider.endpoint).endpoint == provider.endpoint
-    assert [path.name for path in tmp_path.iterdir()] == ["orbctl"]
-    with pytest.raises(EngineUnavailable, match="run as that user"):
-        vmharness_orbstack.connect(f"orbstack:{os.getuid() + 1}")
+    for other in (f"orbstack:{os.getuid() + 1}", f"orbstack:{os.getuid() + 1}:{program}", "orbstack:"):
+        with pytest.raises(EngineUnavailable, match="run as that user"):
+            vmharness_orbstack.connect(other)
+
+
+def test_a_script_in_orbctls_place_is_an_engine_of_its_own(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.write_text("#!/bin/sh\ntouch asked\n")
+
+    provider = vmharness_orbstack.connect()
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    assert provider.endpoint == f"orbstack:{os.getuid()}:{program}"
+    assert vmharness_orbstack.connect(provider.endpoint).endpoint == provider.endpoint
+    assert [path.name for path in program.parent.iterdir()] == ["orbctl"]
+    program.unlink()
+    with pytest.raises(EngineUnavailable, match=f"no '{program}'"):
+        vmharness_orbstack.connect(provider.endpoint)
 
 
 def test_orbctl_is_looked_for_in_its_own_places(tmp_path: Path) -> None:

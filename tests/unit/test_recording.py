@@ -20,9 +20,14 @@ from vmharness._ledger import FileLedger, FileLedgers
 from vmharness._model import Front
 from vmharness._recording.folder import SCOPE_VARIABLE, Engine, Recording
 
+BEGAN_AT = 1.5
 READER = """
 def recognise_create(args):
+    if args[:1] == ["rename"]:
+        return args[2]
     return args[1] if args[:1] == ["make"] and len(args) > 1 else "" if args == ["make"] else None
+def follows(args):
+    return args[0] == "rename"
 def elsewhere(args, endpoint):
     return "it is far" if "--far" in args else ""
 def with_name(args, name):
@@ -30,7 +35,7 @@ def with_name(args, name):
 def with_labels(args, labels):
     return [*args, *(key + "=" + value for key, value in sorted(labels.items()))]
 def recognise_delete(args):
-    return args[1:] if args[:1] == ["drop"] else []
+    return args[1:] if args[:1] == ["drop"] else args[1:2] if args[:1] == ["rename"] else []
 def look_args():
     return ["look"]
 def seen(output, words):
@@ -64,7 +69,9 @@ class Place:
         self.before = dict(self.environ)
         self.ledgers = ledgers
         self.ledger: FileLedger = ledgers.open("session")
-        self.recording = Recording(self.ledger, prefix="vmh", expiry_s=60, environ=self.environ)
+        self.recording = Recording(
+            self.ledger, prefix="vmh", expiry_s=60, began_at=BEGAN_AT, environ=self.environ
+        )
         engine = Engine(
             backend="some",
             endpoint="some:1",
@@ -172,6 +179,20 @@ def test_without_labels_a_name_that_is_there_is_somebody_elses(tmp_path: Path, l
     ((record,), _) = place.ledger.collect()
     assert (record.name, record.token) == ("db", "")
     assert "vmharness" not in done.stdout.replace(str(place.ledger.bin), "")
+    place.ledger.close()
+
+
+def test_without_labels_a_machine_that_is_renamed_is_followed(tmp_path: Path, ledgers: FileLedgers) -> None:
+    place = Place(tmp_path, ledgers, labels=False)
+    place.call("make", "web")
+    place.there.write_text("web\n")
+
+    place.call("rename", "web", "db")
+
+    records = {record.name: record for record in place.ledger.collect()[0]}
+    assert (records["web"].state, records["web"].tracked) == (State.RUNNING, False)
+    assert (records["db"].state, records["db"].tracked) == (State.WANTED, True)
+    assert records["db"].wanted_at == BEGAN_AT, "it was made before its new name was asked for"
     place.ledger.close()
 
 

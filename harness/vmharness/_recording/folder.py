@@ -62,6 +62,7 @@ class Recording:
         ledger: What they record for; this process holds it.
         prefix: How names begin that they make up.
         expiry_s: After how many seconds a machine whose ledger is gone may be swept.
+        began_at: When the session began, in seconds since the epoch.
         environ: The process's environment, which is changed.
     """
 
@@ -71,11 +72,13 @@ class Recording:
         *,
         prefix: str,
         expiry_s: float,
+        began_at: float,
         environ: MutableMapping[str, str] = os.environ,
     ) -> None:
         self._ledger = ledger
         self._prefix = prefix
         self._expiry_s = expiry_s
+        self._began_at = began_at
         self._environ = environ
         self._pid = os.getpid()
         self._outer_scope: str | None = None
@@ -136,6 +139,7 @@ class Recording:
             "receipt": str(self._ledger.bin / f"%s{RECEIPT_SUFFIX}"),
             "scope_variable": SCOPE_VARIABLE,
             "prefix": self._prefix,
+            "began_at": self._began_at,
             "labels": {
                 "expiry_s": self._expiry_s,
                 "keys": {

@@ -68,8 +68,13 @@ def _prepare(config: Any, front: Any, reader: Any, program: str, args: list[str]
         _append(config, {"note": f"not recorded: {call}: {why}"}, needed=False)
         return "", args
     text = ""
-    if name and not front["labels"] and reader.seen(_look(front, reader), [name]):
-        return "", args  # somebody's already: the engine will refuse, and nothing is ours
+    follows = False
+    if name and not front["labels"]:
+        if reader.seen(_look(front, reader), [name]):
+            return "", args  # somebody's already: the engine will refuse, and nothing is ours
+        follows = hasattr(reader, "follows") and reader.follows(args)
+    if follows:
+        _note_those_that_go(config, front, reader, args)
     if not name:
         name = _made_up(config["prefix"])
         args, text = reader.with_name(args, name)
@@ -84,7 +89,9 @@ def _prepare(config: Any, front: Any, reader: Any, program: str, args: list[str]
         "deadline": now + front["patience_s"],
         "scope": os.environ.get(config["scope_variable"], ""),
         "state": "wanted",
-        "wanted_at": now,
+        # A machine that is renamed was made before: it is ours only if that was since the session began.
+        "wanted_at": config["began_at"] if follows else now,
+        "tracked": follows,
         "at": now,
     }
     args = _with_receipt(config, reader, args, id)

@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from vmharness.cli._common import BackendOption, say, settings
-from vmharness.errors import CleanupFailed
+from vmharness.errors import CleanupFailed, SettingsError
 
 __all__ = ["run"]
 
@@ -30,20 +30,41 @@ _Command = Annotated[
 ]
 
 
-def run(command: _Command, *, backend: BackendOption = "") -> None:
+# The command for which there is a stand-in.
+_REPLACED: Final = "orbctl"
+_StandIn = Annotated[
+    str,
+    typer.Option(
+        f"--{_REPLACED}",
+        metavar="ENGINE",
+        show_default=False,
+        help=f"Put {_REPLACED} of vmharness's own first on PATH, over this engine: simulator, or a backend.",
+    ),
+]
+
+
+def run(command: _Command, *, backend: BackendOption = "", stand_in: _StandIn = "") -> None:
     """Run a command, and delete the machines that it makes by the engines' own commands.
 
-    Any command: unittest, make, bats, a script. Machines of dead runs are swept at its start. At its end, and
-    if it is killed, all that was recorded is deleted. The exit status is the command's own.
+    Any command: unittest, make, bats, a script; a pytest run in it deletes them test by test. Machines of
+    dead runs are swept at its start. At its end, and if it is killed, all that was recorded is deleted. The
+    exit status is the command's own.
     """
     from vmharness._opening import open_session
     from vmharness._settings import RecordMode
     from vmharness._summary import lines, part_of
 
+    if stand_in:
+        backend = _put_in_place(_REPLACED, stand_in, backend)
     chosen = replace(settings(), record=RecordMode.COMMANDS)
+    # A pytest run in the command, which has the plugin too, shall not be without it.
+    variables = {"VMHARNESS_RECORD": "commands", **({"VMHARNESS_BACKEND": backend} if backend else {})}
     status, session = 0, None
     try:
-        with open_session(backend=backend, settings=chosen) as session, _named(session.id):
+        with (
+            open_session(backend=backend, settings=chosen) as session,
+            _told({**variables, "VMHARNESS_SESSION": session.id}),
+        ):
             status = watch(command)
     except CleanupFailed:
         pass  # the summary says what is left
@@ -78,18 +99,37 @@ def watch(command: Sequence[str]) -> int:
             signal.signal(number, handler)
 
 
+def _put_in_place(command: str, engine: str, backend: str) -> str:
+    """Put a command in the place of an engine's own, first on PATH; return the backend that drives it."""
+    from vmharness._ledger import FileLedgers
+    from vmharness._places import make_private
+    from vmharness._plugins import load_stand_in
+
+    # It stays: what is left on a simulated engine is found by the next run, as on a real one.
+    ledgers = FileLedgers.usual()
+    make_private(ledgers.state)
+    make_private(ledgers.folder)
+    folder = ledgers.folder / f"{command}-{engine}"
+    drives = load_stand_in(command)(engine, folder)
+    if backend not in ("", drives):
+        raise SettingsError(f"cannot use backend {backend!r} with --{command}: it is driven by {drives!r}")
+    os.environ["PATH"] = os.pathsep.join([str(folder), os.environ.get("PATH", os.defpath)])
+    return drives
+
+
 @contextmanager
-def _named(session_id: str) -> Generator[None]:
-    """Tell the commands that are called in a block which session that is."""
-    before = os.environ.get("VMHARNESS_SESSION")
-    os.environ["VMHARNESS_SESSION"] = session_id
+def _told(variables: Mapping[str, str]) -> Generator[None]:
+    """Tell the commands that are called in a block, by variables of the environment."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["VMHARNESS_SESSION"]
-        else:
-            os.environ["VMHARNESS_SESSION"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _leave(status: int) -> None:

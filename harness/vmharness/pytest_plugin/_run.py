@@ -17,6 +17,7 @@ import pytest
 from vmharness._settings import DEFAULT_LIFECYCLE, Leaks, Settings, SweepMode
 from vmharness.errors import CleanupFailed, EngineUnavailable, VMHarnessError
 from vmharness.pytest_plugin._interrupts import Interrupts
+from vmharness.pytest_plugin._names import Names
 
 if TYPE_CHECKING:
     from vmharness._session import Session
@@ -56,6 +57,7 @@ class Run:
         self._id = worker["testrunuid"] if worker else uuid.uuid4().hex
         self._parts: list[Part] = []
         self._notes: list[str] = []
+        self._names = Names(lambda: self.session, self._note)
         self._interrupts = Interrupts()
         self._finished = False
         self._summed_up = False
@@ -168,12 +170,17 @@ class Run:
         self._notes.append(text)
         self._say(text)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """Track the machine that the test's class names."""
+        self._names.begin(item)
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, object, object]:
         """End the scopes that the next test doesn't share, after all fixtures are torn down."""
-        self._track(item)
+        self._names.end()
         try:
             result = yield
         except BaseException:
@@ -182,19 +189,6 @@ class Run:
         if self._session is not None:
             self._end_scopes(item, nextitem, failing=False)
         return result
-
-    def _track(self, item: pytest.Item) -> None:
-        """Track the machine that a test class names; what hinders it is reported, not the test's fault."""
-        instance = getattr(item, "instance", None)
-        if instance is None:
-            return
-        try:
-            name = getattr(instance, "test_vm_name", None)
-            if name:
-                backend = getattr(item, "funcargs", {}).get("vm_backend", "")
-                self.session.named(str(name), scope=item.nodeid, backend=backend)
-        except Exception as exc:  # whatever the class's attribute does
-            self._note(f"cannot track test_vm_name of {item.nodeid}: {exc}")
 
     def _end_scopes(self, item: pytest.Item, nextitem: pytest.Item | None, *, failing: bool) -> None:
         session = self._session
@@ -225,6 +219,7 @@ class Run:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Clean up after the last fixture; a worker then sends its part to the controller."""
+        self._names.end()  # of a test that was interrupted
         try:
             return (yield)
         except KeyboardInterrupt as exc:
