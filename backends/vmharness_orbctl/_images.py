@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["canonical"]
+__all__ = ["canonical", "numbered"]
 
 _DISTROS = frozenset(
     (
@@ -31,3 +31,11 @@ def canonical(distro: str, version: str) -> str | None:
     if not version:
         return [*names.values()][-1]
     return names.get(version, version if version in names.values() else "")
+
+
+def numbered(distro: str, version: str) -> str:
+    """Return the image as other engines call it: a version that OrbStack names, or means, by its number."""
+    names = _NAMES.get(distro, {})
+    numbers = {name: number for number, name in names.items()}
+    version = numbers.get(version, version) or next(reversed(names), "")
+    return f"{distro}:{version}" if version else distro

@@ -67,5 +67,6 @@ def stand_in(engine: str, folder: Path) -> str:
         raise SettingsError(
             f"cannot put {engine!r} behind orbctl: there are {', '.join([_SIMULATOR, *sorted(others)])}"
         )
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     install(folder, engine)
     return _BACKEND

@@ -29,7 +29,7 @@ from vmharness.provider import (
 from vmharness_orbctl._copy import pull, push
 from vmharness_orbctl._daemon import new_id
 from vmharness_orbctl._failure import Failure, absent, oops
-from vmharness_orbctl._images import canonical
+from vmharness_orbctl._images import canonical, numbered
 from vmharness_orbctl._log import Call
 from vmharness_orbctl._sizes import limits
 from vmharness_orbctl._types import Order, Settings
@@ -108,7 +108,7 @@ class OtherEngine:
         memory = sizes.get("memory_limit_mib")
         spec = Spec(
             name=name,
-            image=images.get(typed, images.get("*", typed)),
+            image=images.get(typed, images.get("*", numbered(order["distro"], order["version"]))),
             arch="" if order["arch"] == _host_arch() else order["arch"],
             user_data=order["user_data"],
             cpus=sizes.get("cpu_limit"),

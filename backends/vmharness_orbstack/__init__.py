@@ -52,7 +52,11 @@ def connect(endpoint: str | None = None) -> Provider:
     command = find_command([script] if script else PLACES)
     here = f"{_USER}{os.getuid()}"
     path = os.path.realpath(command.found() or "")
-    return OrbStackProvider(command, endpoint=f"{here}:{path}" if _is_script(path) else here)
+    if _is_script(path):
+        # By its path, so that the command which removes a machine does so in any shell.
+        command = CommandLine(path, backend=BACKEND, hint=_GET_IT)
+        here = f"{here}:{path}"
+    return OrbStackProvider(command, endpoint=here)
 
 
 def _is_script(path: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from vmharness._model import State
 from vmharness._session import Session
@@ -47,6 +47,10 @@ class Part:
         return part
 
 
+# What there is to say of a machine that is left where nothing went wrong.
+_WHY: Final = {State.MAYBE: "nobody knows whether it was made"}
+
+
 def part_of(session: Session) -> Part:
     """Return what this process did, and what is left of it."""
     tally = session.tally
@@ -55,7 +59,7 @@ def part_of(session: Session) -> Part:
             name=record.name,
             backend=record.backend,
             scope=record.scope,
-            why=record.error or "the run was interrupted",
+            why=record.error or _WHY.get(record.state, "the run was interrupted"),
             command=session.removal(record),
             seen=record.state not in (State.MAYBE, State.WANTED),
         )

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,9 +32,9 @@ def start_run() -> Iterator[StartRun]:
     """Start the command in a process group of its own; whatever happens, that is ended."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*argv: str) -> subprocess.Popen[str]:
+    def start(*argv: str, options: Sequence[str] = ()) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, "run", "--", *argv],
+            [sys.executable, "-c", MAIN, "run", *options, "--", *argv],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -168,3 +168,68 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it didn't come to that in a minute"
         time.sleep(0.01)
+
+
+SUITE = """
+import subprocess
+
+def orb(*words):
+    return subprocess.run(["orb", *words], check=True, capture_output=True, text=True).stdout
+
+def test_one():
+    orb("create", "ubuntu", "web")
+    orb("clone", "web", "copy")
+
+def test_two():
+    assert orb("list", "-q") == ""
+    orb("create", "ubuntu", "db")
+"""
+
+
+@pytest.mark.parametrize("behind", ["simulator", "fake"])
+def test_orbctl_in_place(start_run: StartRun, place: Path, state: Path, names: Names, behind: str) -> None:
+    script = "orbctl create debian:bookworm web && orbctl list -q && command -v orbctl"
+
+    status, out, err = end(start_run("sh", "-c", script, options=[f"--orbctl={behind}"]))
+
+    assert (status, out.splitlines()[0]) == (0, "web")
+    assert err == "vmharness: machines: 1 created, 1 deleted, 0 swept, 0 left\n"
+    assert names() == []
+    (folder,) = state.glob(f"*/orbctl-{behind}")
+    quiet = subprocess.run([folder / "orbctl", "list", "-q"], capture_output=True, text=True, check=True)
+    assert quiet.stdout == ""
+    assert folder.stat().st_mode & 0o77 == 0
+
+
+def test_pytest_with_orbctl_in_place_deletes_test_by_test(
+    start_run: StartRun, place: Path, names: Names
+) -> None:
+    (place / "test_it.py").write_text(SUITE)
+
+    status, out, _ = end(start_run(sys.executable, "-m", "pytest", "-q", options=["--orbctl=simulator"]))
+
+    assert status == 0, out
+    assert "2 passed" in out
+    assert "3 deleted, 0 swept, 0 left" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--orbctl=nope"], "cannot put 'nope' behind orbctl: there are simulator, "),
+        (["--orbctl=../nope"], "cannot put '../nope' behind orbctl: that is no engine's name"),
+        (["--orbctl=orbstack"], "cannot put 'orbstack' behind orbctl: there are simulator, "),
+        (
+            ["--orbctl=simulator", "--backend=fake"],
+            "cannot use backend 'fake' with --orbctl: it is driven by",
+        ),
+    ],
+)
+def test_what_cannot_be_behind_orbctl_is_said(
+    start_run: StartRun, state: Path, options: list[str], said: str
+) -> None:
+    status, out, err = end(start_run("echo", "run", options=options))
+
+    assert (status, out) == (1, "")
+    assert said in err
+    assert list(state.glob("*/orbctl-n*")) == []

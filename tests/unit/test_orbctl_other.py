@@ -10,6 +10,7 @@ import pytest
 from orbctls import Commands
 from vmharness.provider import MachineState, Spec
 from vmharness_fake import FakeProvider, Fault, Faults, FolderStore, UnlabelledFakeProvider
+from vmharness_orbctl._images import numbered
 
 
 @pytest.fixture
@@ -138,3 +139,18 @@ def test_a_backend_that_is_not_there(tmp_path: Path) -> None:
     said = Commands(tmp_path / "bin", "nonsense").says("list", status=1)
 
     assert said.startswith("orbctl of vmharness: no backend 'nonsense' is installed; there are docker, fake,")
+
+
+@pytest.mark.parametrize(
+    ("distro", "version", "image"),
+    [
+        ("ubuntu", "24.04", "ubuntu:24.04"),
+        ("ubuntu", "noble", "ubuntu:24.04"),
+        ("debian", "bookworm", "debian:12"),
+        ("debian", "", "debian:13"),
+        ("alpine", "", "alpine"),
+        ("alpine", "3.20", "alpine:3.20"),
+    ],
+)
+def test_other_engines_know_versions_by_their_numbers(distro: str, version: str, image: str) -> None:
+    assert numbered(distro, version) == image

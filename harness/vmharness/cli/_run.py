@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Final
 
@@ -107,10 +108,13 @@ def _put_in_place(command: str, engine: str, backend: str) -> str:
 
     # It stays: what is left on a simulated engine is found by the next run, as on a real one.
     ledgers = FileLedgers.usual()
+    folder = ledgers.folder / f"{command}-{engine}"
+    stand_in = load_stand_in(command)
+    if Path(engine).name != engine:
+        raise SettingsError(f"cannot put {engine!r} behind {command}: that is no engine's name")
     make_private(ledgers.state)
     make_private(ledgers.folder)
-    folder = ledgers.folder / f"{command}-{engine}"
-    drives = load_stand_in(command)(engine, folder)
+    drives = stand_in(engine, folder)
     if backend not in ("", drives):
         raise SettingsError(f"cannot use backend {backend!r} with --{command}: it is driven by {drives!r}")
     os.environ["PATH"] = os.pathsep.join([str(folder), os.environ.get("PATH", os.defpath)])
