@@ -179,9 +179,24 @@ def test_an_answer_that_waits_is_lost_if_the_engine_dies(
     client.sendall(MAKE)
     eventually(lambda: proxy.stood("make:after"))
 
+    proxy.refuse()
     engine.die()
     proxy.release("make:after")
 
+    assert client.recv(1000) == b""
+
+
+def test_an_answer_that_waits_is_kept_if_the_engine_hangs_up(
+    proxy: Proxy, engine: Engine, client: socket.socket
+) -> None:
+    proxy.hold("make:after")
+    client.sendall(MAKE)
+    eventually(lambda: proxy.stood("make:after"))
+
+    engine.die()
+    proxy.release("make:after")
+
+    assert client.recv(1000) == ANSWER
     assert client.recv(1000) == b""
 
 

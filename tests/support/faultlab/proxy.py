@@ -71,6 +71,8 @@ class Proxy:
         self._stood: list[tuple[str, int]] = []
         self._open: set[socket.socket] = set()
         self._door: socket.socket | None = None
+        # How often the engine has died so far.
+        self._deaths = 0
 
     # -- for the test
 
@@ -84,8 +86,9 @@ class Proxy:
         threading.Thread(target=self._take, args=(door,), daemon=True).start()
 
     def refuse(self) -> None:
-        """Take no clients until `listen` is called: they are refused, as by the socket of a dead engine."""
+        """Take no clients until `listen` is called, as if the engine were dead: answers that wait are lost."""
         door, self._door = self._door, None
+        self._deaths += 1
         if door is not None:
             door.shutdown(socket.SHUT_RDWR)  # wakes who waits for clients, who closes it
 
@@ -179,10 +182,12 @@ class Proxy:
                 data = engine.recv(_CHUNK)
                 if not data:
                     return
+                deaths = self._deaths
                 while answers:
                     self._stand(answers.pop(), pid)
-                    if _hung_up(engine):
-                        return  # it has died since: its answer is lost
+                # That it hung up says nothing: it does so after each answer if it is asked to.
+                if self._deaths != deaths:
+                    return
                 begins = True
                 _send(client, data)
                 continue
