@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import tempfile
 import threading
@@ -31,10 +32,15 @@ def eventually(condition: Callable[[], object]) -> None:
 
 
 class Engine:
-    """Answers each request, all of which come in one piece; a stream of its client's it echoes."""
+    """Answers each request, all of which come in one piece; a stream of its client's it echoes.
+
+    For some seconds it looks whether its client hangs up before it answers: then it does nothing.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.looks_s = 0.0
         self.heard: list[bytes] = []
+        self.done: list[bytes] = []
         self._door = socket.socket(socket.AF_UNIX)
         self._door.bind(str(path))
         self._door.listen()
@@ -61,6 +67,9 @@ class Engine:
         with connection:
             while data := connection.recv(65536):
                 self.heard.append(data)
+                if select.select([connection], [], [], self.looks_s)[0]:
+                    return
+                self.done.append(data)
                 try:
                     connection.sendall(ANSWER if b"HTTP/1.1" in data else data)
                 except BrokenPipeError:
@@ -211,6 +220,20 @@ def test_a_late_request_comes_to_the_engine_when_its_client_is_gone(
     client.close()
 
     eventually(lambda: engine.heard == [MAKE])
+
+
+def test_the_engine_doesnt_see_that_a_late_requests_client_is_gone(
+    proxy: Proxy, engine: Engine, client: socket.socket
+) -> None:
+    engine.looks_s = 0.5
+    proxy.make_late("make:before")
+    client.sendall(MAKE)
+    eventually(lambda: proxy.asked("make:before"))
+
+    client.close()
+
+    eventually(lambda: not proxy.is_busy())
+    assert engine.done == [MAKE]
 
 
 def test_a_stream_passes_both_ways(proxy: Proxy, engine: Engine, client: socket.socket) -> None:

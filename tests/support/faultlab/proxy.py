@@ -86,7 +86,7 @@ class Proxy:
         threading.Thread(target=self._take, args=(door,), daemon=True).start()
 
     def refuse(self) -> None:
-        """Take no clients until `listen` is called, as if the engine were dead: answers that wait are lost."""
+        """Take no clients until `listen`, as if the engine were dead: answers that wait are lost."""
         door, self._door = self._door, None
         self._deaths += 1
         if door is not None:
@@ -175,6 +175,7 @@ class Proxy:
         # for the first word of one.
         sources = [client]
         begins = True  # no client sends a request before it has the answer to the one before
+        late = False  # whether the engine must hear of the request though its client is gone
         answers: list[str] = []  # the points of the answer that is awaited
         while True:
             ready, _, _ = select.select(sources, [], [])
@@ -200,6 +201,7 @@ class Proxy:
                 continue
             if begins and _REQUEST.match(data):
                 data, request = _complete(client, data)
+                late = self._late in self._at(request, Side.ASKED)
                 if not self._may_pass(request, client, pid):
                     return
                 answers = [name for name in self._at(request, Side.ANSWERED) if name in self._held]
@@ -208,6 +210,9 @@ class Proxy:
                 engine.connect(str(self._engine))
                 sources.append(engine)
             engine.sendall(data)
+            if late and _hung_up(client):
+                engine.recv(_CHUNK)  # as if it weren't: LXD gives up what nobody waits for the answer of
+                return
 
     def _at(self, request: str, side: Side) -> Sequence[str]:
         return [name for name, point in self._points.items() if point.side is side and point.matches(request)]
