@@ -18,7 +18,7 @@ from faultlab.stage import Stage
 
 WHOLE = os.environ.get("VMHARNESS_TEST_MATRIX") == "whole"
 PLAYED = [
-    pytest.param(backend, cell, id=f"{backend}-{cell.id}", marks=pytest.mark.xdist_group(backend))
+    pytest.param(backend, cell, id=f"{backend}-{cell.id}")
     for backend in (Backend.DOCKER, Backend.LXD)
     for cell in (cells(backend) if WHOLE else selected(backend))
 ]
