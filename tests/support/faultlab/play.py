@@ -126,6 +126,8 @@ class _Play:
         """Bring a run to its moment, and strike; return its processes. If it is dead, deletes wait."""
         cell, engine = self._cell, self._engine
         engine.hold(self._point)
+        if self._dies_for_others:
+            engine.hold(_DELETE)  # from the start, for a time-out strikes by itself
         timeout = 3 + int(engine.own_s / 5)
         args = [f"--timeout={timeout}", "--timeout-method=thread"] if cell.death is Death.TIMEOUT else []
         run = self._start(*args)
@@ -133,8 +135,6 @@ class _Play:
         standing = self._stage.at(self._point, count)
         if cell.moment is not Moment.BEFORE:
             eventually(lambda: len(self._left()) >= count, PATIENCE_S, self._seen)
-        if self._dies_for_others:
-            engine.hold(_DELETE)
         STRIKES[cell.death](Struck(cell, self._stage, run, standing))
         if cell.dies_there:
             self._await_death(standing)
