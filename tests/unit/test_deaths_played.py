@@ -7,8 +7,8 @@ from faultlab.played import page
 
 REPORT = """\
 <testsuites><testsuite>
-<testcase classname="tests.engines.test_deaths" name="test_death_leaves_nothing[docker-kill-body-plain]" />
 <testcase classname="tests.engines.test_deaths" name="test_death_leaves_nothing[lxd-kill-body-plain]" />
+<testcase classname="tests.engines.test_deaths" name="test_death_leaves_nothing[docker-kill-body-plain]" />
 <testcase classname="tests.engines.test_deaths" name="test_death_leaves_nothing[lxd-sigint_twice-end-xdist]">
 <failure message="AssertionError" /></testcase>
 <testcase classname="tests.engines.test_deaths" name="test_death_leaves_nothing[docker-exit-end-xdist]">
@@ -18,7 +18,7 @@ REPORT = """\
 
 
 def entries(line: str) -> list[str]:
-    return [entry.strip() for entry in line.split(" | ")]
+    return [entry.strip() for entry in line.split("|")]
 
 
 def test_it_shows_on_which_engines_each_death_passed() -> None:

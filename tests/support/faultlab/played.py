@@ -22,19 +22,19 @@ _WIDTH: Final = max(map(len, Moment))
 
 def page(report: str) -> str:
     """Return a table a runner, in whose entries are the engines' initials, with a ! where it didn't pass."""
-    marks: defaultdict[Cell, str] = defaultdict(str)
+    marks: defaultdict[Cell, list[str]] = defaultdict(list)
     for case in ElementTree.fromstring(report).iter("testcase"):  # noqa: S314 - our own tests wrote it
         backend, _, name = case.get("name", "").partition("[")[2].rstrip("]").partition("-")
         bad = any(case.find(end) is not None for end in ("failure", "error", "skipped"))
-        marks[_CELLS[name]] += backend[0].upper() + "!" * bad
-    return "".join(f"{line}\n" for runner in Runner for line in _table(runner, marks))
+        marks[_CELLS[name]].append(backend[0].upper() + "!" * bad)
+    return "".join(f"{line.rstrip()}\n" for runner in Runner for line in _table(runner, marks))
 
 
-def _table(runner: Runner, marks: Mapping[Cell, str]) -> Iterator[str]:
+def _table(runner: Runner, marks: Mapping[Cell, list[str]]) -> Iterator[str]:
     first = max(map(len, Death))
     yield f"{runner:{first}} | " + " | ".join(f"{moment:{_WIDTH}}" for moment in Moment)
     for death in Death:
-        row = [marks.get(Cell(death, moment, runner), "") for moment in Moment]
+        row = ["".join(sorted(marks.get(Cell(death, moment, runner), ()))) for moment in Moment]
         if any(row):
             yield f"{death:{first}} | " + " | ".join(f"{mark:{_WIDTH}}" for mark in row)
 
