@@ -249,6 +249,19 @@ print(ledger.path.read_bytes() == before, sorted(ledger.records))
     assert result.stdout.endswith("True ['r1']\n")
 
 
+def test_an_intent_is_on_the_disk_or_an_error_and_nothing_else_waits_for_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)  # takes all that is written, and can put none of it on a disk
+    ledger = FileLedger(path, os.open(path, os.O_RDWR | os.O_CLOEXEC), b"")
+
+    ledger.write(replace(RECORD, state=State.RUNNING))
+    with pytest.raises(LedgerError, match="cannot record machine 'vmh-x'"):
+        ledger.write(replace(RECORD, id="r2"))
+
+    assert list(ledger.records) == ["r1"]
+    ledger.abandon()
+
+
 def vars_of(record: Record) -> dict[str, object]:
     from dataclasses import asdict
 
@@ -306,6 +319,7 @@ def test_a_forked_child_neither_keeps_the_lock_nor_the_records(ledgers: FileLedg
     ready, done = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:  # pragma: no cover
+        os.close(done[1])  # so that it ends with its parent, whatever becomes of the test
         ok = not ledger.held and not ledger.records
         os.write(ready[1], b"1" if ok else b"0")
         os.read(done[0], 1)
