@@ -37,16 +37,17 @@ def wrong_delete(truth: Truth, actor: Process, made: Made) -> str:
 
 
 def _has_a_right(truth: Truth, actor: Process, made: Made) -> bool:
-    owner = made.want.process if made.want else None
-    if owner is actor:
+    want = made.want
+    if want and want.process is actor:
         return True
     living = [process for process in _owners(made) if process.alive and process is not actor]
     if any(process.folder == actor.folder for process in living):
         return False
-    if owner and not owner.alive:
+    if want and not want.lost and want.process.folder == actor.folder and not want.process.alive:
         return True
     if made.token:
-        # Promise 5: where no ledger is at hand, by the expiry in the label. A copy has another name.
+        # Promises 2 and 5: a missing ledger, or one elsewhere, proves nothing; only the expiry in the label
+        # does. A copy has another name.
         return made.old and made.of == made.name
     # What is left are machines without a label. Who named it, asked for it or sweeps by its prefix can't tell
     # it from another owner's with another state folder.

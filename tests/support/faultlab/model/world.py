@@ -67,6 +67,7 @@ class World:
         return not any(self._striking(endpoint) for endpoint in self._ways)
 
     def _doomed(self, endpoint: str, machine: StoredMachine) -> None:
+        self.truth.pass_time()  # by now a machine may be older than it was when the step began
         made = self.truth.machines[machine.uid]
         actor = self.truth.actor
         made.gone, made.gone_at = True, machine.gone_at or 0.0
