@@ -221,24 +221,27 @@ class TestRecords:
     def test_a_forked_child_opens_a_ledger_of_its_own_when_it_writes(
         self, books: Books, ledgers: FileLedgers
     ) -> None:
-        mine = books.add(books.new("mine", "fake", deadline=1.0))
+        mine = books.made(books.add(books.new("mine", "fake", deadline=1.0)), made_up=True)
         read, write = os.pipe()
         child = os.fork()
         if child == 0:  # pragma: no cover
             try:
                 before = (books.held, len(books.unfinished()))
-                books.add(replace(mine, id="r2", name="childs"))
+                books.add(replace(mine, id="r2", name="childs", state=State.WANTED))
                 after = [record.name for record in books.unfinished()]
-                os.write(write, repr((before, after, len(list(ledgers.paths())))).encode())
+                os.write(
+                    write, repr((before, after, len(list(ledgers.paths())), books.tally.created)).encode()
+                )
             except BaseException as exc:
                 os.write(write, repr(exc).encode())
             finally:
                 os._exit(0)
         os.waitpid(child, 0)
 
-        assert os.read(read, 999).decode() == "((False, 0), ['childs'], 2)"
+        assert os.read(read, 999).decode() == "((False, 0), ['childs'], 2, 0)"
         assert [record.name for record in books.unfinished()] == ["mine"]
-        assert on_disk(ledgers, books) == {"mine": State.WANTED}
+        assert on_disk(ledgers, books) == {"mine": State.RUNNING}
+        assert books.tally.created == 1
 
 
 class TestDelete:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vmharness._interrupts import Hold
+from vmharness._interrupts import Hold, held
 
 
 class Struck(BaseException):
@@ -127,12 +127,10 @@ def test_another_thread_holds_nothing_off(number: int) -> None:
 
 
 def test_a_child_forked_in_a_block_hears_signals(number: int) -> None:
-    hold = Hold()
-    with hold:
+    with held:  # the process's own, which a fork resets
         child = os.fork()
         if not child:  # pragma: no cover - another process
             try:
-                hold.reset()
                 strike(number)
                 os._exit(1)
             except Struck:
