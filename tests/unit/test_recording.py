@@ -362,6 +362,19 @@ def test_path_is_as_before_at_the_end_whatever_was_put_first_since(place: Place)
     assert place.environ == {**place.before, "PATH": f"/first{os.pathsep}{place.before['PATH']}"}
 
 
+def test_what_a_forked_child_calls_is_its_parents_to_record_to_the_end(place: Place) -> None:
+    before = place.environ["PATH"]
+    child = os.fork()
+    if child == 0:  # pragma: no cover
+        try:
+            place.recording.end()
+            os._exit(0 if place.environ["PATH"] == before else 1)
+        finally:
+            os._exit(2)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def test_our_own_look_past_all_front_ends(place: Place) -> None:
     assert without_fronts(place.environ["PATH"]) == place.before["PATH"]
 
