@@ -85,7 +85,12 @@ def _claims(truth: Truth, process: Process, made: Made, *, dead: bool) -> bool:
 
 
 def lose(truth: Truth, process: Process, why: str) -> None:
-    """Note which of a process's machines no readable line names any more."""
+    """Note which of a process's machines no readable line names any more, and what it can't tell any more."""
+    for want in process.wants:
+        if want.ended is Ended.REFUSED and _is_open(truth, want):
+            # The line that said so is unreadable: as if it had died before it heard of the refusal. Without
+            # labels, a stranger's machine of that time then looks like its own.
+            want.ended = Ended.DOUBT
     items: list[Want | Named] = [*process.wants, *process.named]
     for item in items:
         if not _is_open(truth, item):
