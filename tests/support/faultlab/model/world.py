@@ -57,6 +57,11 @@ class World:
         return [actor for actor in self.sessions if actor.process.alive]
 
     @property
+    def owners(self) -> Sequence[SessionActor]:
+        """The sessions of living processes that have something on their books."""
+        return [actor for actor in self.living if _names_any(actor)]
+
+    @property
     def dead(self) -> Sequence[SessionActor]:
         """The sessions of dead processes whose ledgers are there."""
         return [actor for actor in self.sessions if not actor.process.alive and actor.path.exists()]
@@ -162,7 +167,7 @@ class World:
 
     def reap(self, number: int, blow: Blow | None = None) -> None:
         """Let a reaper take over a dead process's ledger."""
-        dead = pick(self.dead, number)
+        dead = pick([actor for actor in self.dead if _names_any(actor)], number)
         if dead is None:
             return
         self._number += 1
@@ -332,6 +337,11 @@ class World:
 def pick(things: Sequence[T], number: int) -> T | None:
     """Return one of the things; None if there are none."""
     return things[number % len(things)] if things else None
+
+
+def _names_any(actor: SessionActor) -> bool:
+    """Whether anything may be deleted on the strength of its ledger."""
+    return any(entry.doomed for entry in read_book(actor.path).entries.values())
 
 
 def _scopes(made: Made, process: Process) -> Sequence[str]:
