@@ -14,6 +14,7 @@ from vmharness._providers import Providers
 from vmharness._settings import SweepMode
 from vmharness.errors import CreateTimeout, EngineUnavailable, LedgerError
 from vmharness.hooks import Session as SessionProtocol
+from vmharness.provider import LABEL_EXPIRES, LABEL_NAME, LABEL_TOKEN
 from vmharness.testing import FaultyProvider
 from vmharness.testing._fake_clock import FakeClock
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore, UnlabelledFakeProvider
@@ -40,6 +41,13 @@ def create_in_vain(
     silent = FaultyProvider(engine, "create", "hangs", sleep=clock.sleep)
     with session.using(silent), pytest.raises(CreateTimeout):
         session.create(name=name, scope=scope, timeout=5)
+
+
+def write_as_newer(session: Session) -> None:
+    """Let a session be one of a vmharness to come, whose ledgers nobody can read yet."""
+    content = session.ledger.path.read_text()
+    assert '"vmharness": 1' in content
+    session.ledger.path.write_text(content.replace('"vmharness": 1', '"vmharness": 2', 1))
 
 
 class TestWithoutLabels:
@@ -191,6 +199,18 @@ class TestTracked:
 
         assert names(engine) == ["web"]
 
+    def test_a_living_ledger_of_a_newer_format_may_name_it(
+        self, make_session: MakeSession, engine: FakeProvider, clock: FakeClock
+    ) -> None:
+        ours, newer = make_session(id="ours"), make_session(id="newer")
+        write_as_newer(newer)
+        ours.track("web", scope="t")
+        engine.create(Spec(name="web"), timeout=1)
+
+        ours.end_scope("t")
+
+        assert names(engine) == ["web"]
+
 
 class TestOrphans:
     """What no ledger names is swept only if it is surely an orphan, and the very machine that was seen."""
@@ -227,15 +247,38 @@ class TestOrphans:
 
         assert names(engine) == ["copy"]
 
+    @pytest.mark.parametrize(
+        ("expires_in_h", "age_h", "stays"),
+        [(12, 13, False), (36, 13, True), (-1, 1, True)],
+        ids=["expired", "expires later", "its owner's clock was behind"],
+    )
+    def test_a_missing_ledger_proves_nothing_before_label_and_engine_say_that_it_has_expired(
+        self,
+        make_session: MakeSession,
+        engine: FakeProvider,
+        clock: FakeClock,
+        expires_in_h: float,
+        age_h: float,
+        stays: bool,
+    ) -> None:
+        expires = str(int(clock.time() + expires_in_h * 3600))
+        labels = {LABEL_TOKEN: "t" * 32, LABEL_NAME: "elsewhere", LABEL_EXPIRES: expires}
+        engine.create(Spec(name="elsewhere", labels=labels), timeout=1)
+        clock.sleep(age_h * 3600)
+
+        session = make_session()
+        session.create()
+        session.close()
+
+        assert names(engine) == ["elsewhere"] * stays
+
     def test_a_living_ledger_of_a_newer_format_may_name_any_machine(
         self, make_session: MakeSession, engine: FakeProvider, clock: FakeClock
     ) -> None:
         newer = make_session(id="newer")
         newer.track("ci-x", scope="t")
         engine.create(Spec(name="ci-x"), timeout=1)
-        content = newer.ledger.path.read_text()
-        assert '"vmharness": 1' in content
-        newer.ledger.path.write_text(content.replace('"vmharness": 1', '"vmharness": 2', 1))
+        write_as_newer(newer)
         clock.sleep(10)
 
         make_session(settings=BY_PREFIX).close()
