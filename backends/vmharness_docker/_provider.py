@@ -23,6 +23,7 @@ from vmharness.provider import (
     Settles,
     ShowsDelete,
     Spec,
+    StartsAndStops,
     TakesLabels,
 )
 from vmharness_docker import _exec
@@ -36,6 +37,8 @@ __all__ = ["DockerProvider"]
 
 _QUERY_S: Final = 30.0
 _PAUSE_S: Final = 0.1
+# Between the two signals by which a container is stopped, in whole seconds.
+_STOP_S: Final = 2
 
 
 class DockerProvider(
@@ -49,6 +52,7 @@ class DockerProvider(
     ListsImages,
     ShowsDelete,
     RunsCommands,
+    StartsAndStops,
 ):
     """Containers of one Docker engine that stay up. Keeps no state; may be used from several threads.
 
@@ -162,6 +166,16 @@ class DockerProvider(
             argv += [f"--tls{kind}={where.certs}/{file}.pem" for kind, file in _TLS_FILES]
         return [*argv, "rm", "--force", "--volumes", name]
 
+    def start(self, name: str, *, timeout: float) -> None:
+        """Start the machine; one that runs is left alone."""
+        with self._working(f"start machine {name!r}", name, timeout) as (engine, container):
+            engine.api.start(container)
+
+    def stop(self, name: str, *, timeout: float) -> None:
+        """Stop the machine; what runs in it gets SIGTERM, and two seconds later SIGKILL."""
+        with self._working(f"stop machine {name!r}", name, timeout) as (engine, container):
+            engine.api.stop(container, timeout=_STOP_S)
+
     def fronts(self) -> Sequence[Front]:
         """Return Docker's command, if it asks the same engine: of `tc.host` only testcontainers knows."""
         if not self._opener.is_commands:
@@ -186,6 +200,12 @@ class DockerProvider(
     ) -> CommandResult:
         """Run a command in the machine; one that outlives the deadline goes on, for Docker can't end it."""
         what = f"run a command in machine {name!r}"
+        with self._working(what, name, timeout) as (engine, container):
+            return _exec.run(engine, container, argv, machine=name, input=input, user=user, cwd=cwd)
+
+    @contextmanager
+    def _working(self, what: str, name: str, timeout: float) -> Generator[tuple[Engine, str]]:
+        """Open the engine for something to be done to a container, which must be there."""
         try:
             with self._open(timeout) as engine:
                 entry = find(engine.api, name)
@@ -193,7 +213,7 @@ class DockerProvider(
                     raise ProviderError(
                         f"cannot {what}: there is no such machine", backend=BACKEND, machine=name
                     )
-                return _exec.run(engine, entry["Id"], argv, machine=name, input=input, user=user, cwd=cwd)
+                yield engine, entry["Id"]
         except ProviderError:
             raise
         except Exception as exc:

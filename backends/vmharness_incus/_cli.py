@@ -153,6 +153,12 @@ class Client:
         if result.status != 0 and means(text)[0] is not Means.ABSENT:
             raise self._error(text, Doing.DELETE, what, machine=name)
 
+    def power(self, verb: str, name: str, *, timeout: float) -> str:
+        """Start or stop an instance, without waiting for what runs in it; return "", or why it failed."""
+        flags = ["--force"] if verb == "stop" else []
+        args = ["--project", self.endpoint.project, verb, *flags, "--", self._at(name)]
+        return _refusal(self._run(args, timeout=timeout))
+
     def push(self, name: str, path: str, data: bytes, owner: Mapping[str, Any], *, timeout: float) -> str:
         """Put a file into an instance, for its owner's eyes only.
 

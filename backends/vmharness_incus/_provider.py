@@ -21,6 +21,7 @@ from vmharness.provider import (
     Settles,
     ShowsDelete,
     Spec,
+    StartsAndStops,
     TakesLabels,
 )
 from vmharness_incus._cli import Client
@@ -29,6 +30,7 @@ from vmharness_incus._delete import delete
 from vmharness_incus._endpoint import INCUS
 from vmharness_incus._exec import Execution
 from vmharness_incus._machine import NAME
+from vmharness_incus._power import power
 
 __all__ = ["IncusProvider"]
 
@@ -46,6 +48,7 @@ class IncusProvider(
     ListsImages,
     ShowsDelete,
     RunsCommands,
+    StartsAndStops,
 ):
     """Instances of one project of an Incus or LXD. Keeps no state; may be used from several threads.
 
@@ -132,6 +135,14 @@ class IncusProvider(
     def delete_argv(self, name: str) -> Sequence[str]:
         """Return the command that deletes the machine, in whatever shell it is run."""
         return self._client.delete_argv(name)
+
+    def start(self, name: str, *, timeout: float) -> None:
+        """Start the machine; one that runs is left alone."""
+        power(self._client, "start", name, timeout, clock=self._clock)
+
+    def stop(self, name: str, *, timeout: float) -> None:
+        """Stop the machine at once, as if it were switched off."""
+        power(self._client, "stop", name, timeout, clock=self._clock)
 
     def fronts(self) -> Sequence[Front]:
         """Return the engine's command."""

@@ -21,7 +21,7 @@ set_hypothesis_home_dir(Path(tempfile.gettempdir(), f"vmharness-hypothesis-{os.g
 
 # A step's time says nothing: it is the machine's. What fails is printed in a form that can be run again.
 _usual = settings(max_examples=200, stateful_step_count=40, deadline=None, print_blob=True, database=None)
-# CI's examples are the same each time, as hypothesis's own profile for CI has it: one that fails is a change's.
+# CI's examples are the same each time, as with hypothesis's own profile for CI: one that fails is a change's.
 settings.register_profile("usual", _usual, derandomize=True)
 settings.register_profile("thorough", _usual, max_examples=5000)
 settings.load_profile(os.environ.get("VMHARNESS_TEST_PROFILE", "usual"))
