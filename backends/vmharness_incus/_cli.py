@@ -133,6 +133,12 @@ class Client:
         result = self._run(args, timeout=timeout)
         return said(result.stderr) if result.status else ""
 
+    def copy(self, source: str, name: str, flags: Sequence[str], *, timeout: float) -> str:
+        """Copy an instance, without its snapshots and what runs in it; return "", or why it failed."""
+        flags = ["--quiet", "--instance-only", "--stateless", *flags]
+        args = ["--project", self.endpoint.project, "copy", *flags, "--", self._at(source), self._at(name)]
+        return _refusal(self._run(args, timeout=timeout))
+
     def delete(self, name: str, *, timeout: float) -> None:
         """Delete an instance, running or not; an absent one is a success.
 

@@ -64,7 +64,7 @@ class Create:
     def run(self) -> MachineInfo:
         """Make the machine, as `Provider.create` says."""
         try:
-            launch = prepare(self._client, self._spec, timeout=min(_QUERY_S, self._left()))
+            launch = self.prepare()
         except (EngineUnavailable, ValueError) as exc:
             retryable = isinstance(exc, ProviderError) and exc.retryable
             raise self._failed(f"cannot {self._what}: {exc}", retryable=retryable) from exc
@@ -75,10 +75,21 @@ class Create:
             self._sleep(_PAUSE_S)
         return self._wait_usable()
 
+    def prepare(self) -> Launch:
+        """Return what to ask the engine for; ValueError or EngineUnavailable: nothing was asked for."""
+        return prepare(self._client, self._spec, timeout=self._query_s())
+
+    def ask(self, launch: Launch) -> str:
+        """Ask the engine for the machine; return "", or the sentence with which it refused."""
+        return self._client.launch(self._spec.name, launch.image, launch.flags, timeout=self._left())
+
+    def _query_s(self) -> float:
+        return min(_QUERY_S, self._left())
+
     def _launch(self, launch: Launch) -> str:
         """Return "", or the sentence with which the launch failed."""
         try:
-            return self._client.launch(self._spec.name, launch.image, launch.flags, timeout=self._left())
+            return self.ask(launch)
         except EngineUnavailable as exc:
             raise self._failed(f"cannot {self._what}: {exc}") from exc
         except TimeoutError as exc:

@@ -11,7 +11,7 @@ from vmharness_incus._cli import Client
 from vmharness_incus._images import native_image
 from vmharness_incus._machine import LABEL, NAME
 
-__all__ = ["DEFAULT_IMAGE", "Launch", "prepare"]
+__all__ = ["DEFAULT_IMAGE", "Launch", "check", "label_flags", "prepare"]
 
 DEFAULT_IMAGE: Final = "ubuntu:24.04"
 
@@ -45,13 +45,7 @@ def prepare(client: Client, spec: Spec, *, timeout: float) -> Launch:
         ValueError: The engine can't make such a machine.
         EngineUnavailable: It doesn't answer.
     """
-    if not NAME.fullmatch(spec.name):
-        raise ValueError(
-            "a name is 1 to 63 of a-z, A-Z, 0-9 and '-', begins with a letter, and doesn't end with '-'"
-        )
-    bad = [key for key in spec.labels if not key or "=" in key]
-    if bad:
-        raise ValueError(f"a label can't be called {bad[0]!r}")
+    check(spec)
     aliases = client.aliases(timeout=timeout)
     server: Mapping[str, Any] = {}
     if spec.arch or spec.user_data or spec.kind is Kind.VM:
@@ -71,6 +65,22 @@ def prepare(client: Client, spec: Spec, *, timeout: float) -> Launch:
     )
 
 
+def check(spec: Spec) -> None:
+    """Raise ValueError if the engine can't have a machine of that name, or with those labels."""
+    if not NAME.fullmatch(spec.name):
+        raise ValueError(
+            "a name is 1 to 63 of a-z, A-Z, 0-9 and '-', begins with a letter, and doesn't end with '-'"
+        )
+    bad = [key for key in spec.labels if not key or "=" in key]
+    if bad:
+        raise ValueError(f"a label can't be called {bad[0]!r}")
+
+
+def label_flags(spec: Spec) -> Sequence[str]:
+    """Return the flags by which an instance gets the spec's labels."""
+    return [f"--config={LABEL}{key}={value}" for key, value in spec.labels.items()]
+
+
 def _check_host(spec: Spec, host: Mapping[str, Any]) -> None:
     native = host["architectures"][0]
     if spec.arch and _ARCHES.get(spec.arch, spec.arch) != native:
@@ -83,7 +93,7 @@ def _check_host(spec: Spec, host: Mapping[str, Any]) -> None:
 
 
 def _flags(spec: Spec, extensions: Sequence[str]) -> Sequence[str]:
-    config = {f"{LABEL}{key}": value for key, value in spec.labels.items()}
+    config: dict[str, str] = {}
     if spec.cpus is not None:
         config["limits.cpu"] = str(spec.cpus)
     if spec.memory is not None:
@@ -92,7 +102,7 @@ def _flags(spec: Spec, extensions: Sequence[str]) -> Sequence[str]:
         # The newer key is read by cloud-init in all images that have it, the older one in fewer.
         key = "cloud-init.user-data" if "cloud_init" in extensions else f"{LABEL}user-data"
         config[key] = spec.user_data
-    flags = [f"--config={key}={value}" for key, value in config.items()]
+    flags = [*label_flags(spec), *(f"--config={key}={value}" for key, value in config.items())]
     flags += [f"--device=root,size={spec.disk}"] if spec.disk is not None else []
     flags += ["--vm"] if spec.kind is Kind.VM else []
     return flags

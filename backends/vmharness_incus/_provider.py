@@ -9,6 +9,7 @@ from typing import Final
 
 from vmharness.provider import (
     AutoChosen,
+    Clones,
     CommandResult,
     Describes,
     Front,
@@ -25,6 +26,7 @@ from vmharness.provider import (
     TakesLabels,
 )
 from vmharness_incus._cli import Client
+from vmharness_incus._clone import Clone
 from vmharness_incus._create import Create
 from vmharness_incus._delete import delete
 from vmharness_incus._endpoint import INCUS
@@ -49,6 +51,7 @@ class IncusProvider(
     ShowsDelete,
     RunsCommands,
     StartsAndStops,
+    Clones,
 ):
     """Instances of one project of an Incus or LXD. Keeps no state; may be used from several threads.
 
@@ -135,6 +138,10 @@ class IncusProvider(
     def delete_argv(self, name: str) -> Sequence[str]:
         """Return the command that deletes the machine, in whatever shell it is run."""
         return self._client.delete_argv(name)
+
+    def clone(self, source: str, spec: Spec, *, timeout: float) -> MachineInfo:
+        """Make a running copy of a machine, which needn't stop for it."""
+        return Clone(self._client, source, spec, timeout, clock=self._clock, sleep=self._sleep).run()
 
     def start(self, name: str, *, timeout: float) -> None:
         """Start the machine; one that runs is left alone."""
