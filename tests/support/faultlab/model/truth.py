@@ -224,6 +224,7 @@ class Truth:
             appears=machine.appears_at,
         )
         self.machines[machine.uid] = made
+        # All who asked come before all who track: what a session has made isn't made by other means.
         for process in self.processes:
             for want in process.wants:
                 if (want.endpoint, want.name) == (endpoint, spec.name):
@@ -231,6 +232,7 @@ class Truth:
                         want.machine, made.want = made, want
                     else:
                         want.contested = True
+        for process in self.processes:
             for named in process.named:
                 if named.active and process.alive:
                     self.name(named, made)
