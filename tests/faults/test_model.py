@@ -85,6 +85,8 @@ faults = st.sampled_from(
         for last in (1, 2, 20, 200)
     ]
 )
+# What goes wrong while machines are to go.
+hitches = st.one_of(deaths, faults)
 
 
 class Life(RuleBasedStateMachine):
@@ -137,9 +139,10 @@ class Life(RuleBasedStateMachine):
         if actor:
             actor.delete(which)
 
-    @rule(number=numbers, scope=scopes, blow=deaths)
-    def end_scope(self, number: int, scope: str, blow: Blow | None) -> None:
-        self.world.end_scope(self._owner(number), scope, blow)
+    @rule(number=numbers, which=numbers, hitch=hitches)
+    def end_scope(self, number: int, which: int, hitch: Any) -> None:
+        actor = self._owner(number)
+        self.world.end_scope(actor, pick(self.world.scopes(actor), which) or "", hitch)
 
     @rule(number=numbers, blow=deaths)
     def look_in_the_background(self, number: int, blow: Blow | None) -> None:
@@ -147,17 +150,17 @@ class Life(RuleBasedStateMachine):
         if actor:
             actor.look(blow)
 
-    @rule(number=numbers, blow=deaths)
-    def close(self, number: int, blow: Blow | None) -> None:
-        self.world.close(self._owner(number), blow)
+    @rule(number=numbers, hitch=hitches)
+    def close(self, number: int, hitch: Any) -> None:
+        self.world.close(self._owner(number), hitch)
 
     @rule(number=numbers)
     def crash(self, number: int) -> None:
         self._owner(number).crash()
 
-    @rule(number=numbers, blow=deaths)
-    def reap(self, number: int, blow: Blow | None) -> None:
-        self.world.reap(number, blow)
+    @rule(number=numbers, hitch=hitches)
+    def reap(self, number: int, hitch: Any) -> None:
+        self.world.reap(number, hitch)
 
     # -- strangers
 

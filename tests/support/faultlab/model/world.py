@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from faultlab.model.actors import CREATE_S, HOST, Blow, Engines, ReaperActor, SessionActor
 from faultlab.model.clock import WorldClock
 from faultlab.model.engine import SETTLE_S, Bare, Labelled, WatchedStore
-from faultlab.model.files import garble, is_held, make_newer, read_book, tear
+from faultlab.model.files import Entry, garble, is_held, make_newer, read_book, tear
 from faultlab.model.law import excuse, lose, off_the_books, wrong_delete
 from faultlab.model.truth import EXPIRY_S, Ended, Made, Named, Process, Truth, Want
 from vmharness import Settings
@@ -59,7 +59,7 @@ class World:
     @property
     def owners(self) -> Sequence[SessionActor]:
         """The sessions of living processes that have something on their books."""
-        return [actor for actor in self.living if _names_any(actor)]
+        return [actor for actor in self.living if _doomed(actor)]
 
     @property
     def dead(self) -> Sequence[SessionActor]:
@@ -124,8 +124,9 @@ class World:
             self.trouble(actor.endpoint(backend), mishap)
         actor.create(backend, name, scope, mishap if isinstance(mishap, Blow) else None)
 
-    def end_scope(self, actor: SessionActor, scope: str, blow: Blow | None = None) -> None:
+    def end_scope(self, actor: SessionActor, scope: str, hitch: Fault | Blow | None = None) -> None:
         """End a scope. On engines that do as they are told, it leaves nothing but maybes."""
+        blow = self._hit(actor, hitch)
         before = [
             made
             for made in self._of(actor.process)
@@ -136,13 +137,26 @@ class World:
         if calm:
             self._expect_gone(actor.process, before, f"when scope {scope!r} had ended")
 
-    def close(self, actor: SessionActor, blow: Blow | None = None) -> None:
+    def close(self, actor: SessionActor, hitch: Fault | Blow | None = None) -> None:
         """Close a session. On engines that do as they are told, it leaves nothing that was there."""
+        blow = self._hit(actor, hitch)
         before = self._of(actor.process)
         calm = self.calm and blow is None
         actor.close(blow)
         if calm:
             self._expect_gone(actor.process, before, "when it had closed")
+
+    def _hit(self, actor: SessionActor, hitch: Fault | Blow | None) -> Blow | None:
+        """Let the engines go wrong of which the session has something; return what strikes the process."""
+        if not isinstance(hitch, Fault):
+            return hitch
+        for endpoint in sorted({entry.endpoint for entry in _doomed(actor)}):
+            self.trouble(endpoint, hitch)
+        return None
+
+    def scopes(self, actor: SessionActor) -> Sequence[str]:
+        """Return the scopes that have something."""
+        return sorted({entry.scope for entry in _doomed(actor)})
 
     def _of(self, process: Process) -> Sequence[Made]:
         """Return the machines of a process that are there."""
@@ -165,11 +179,12 @@ class World:
             for actor in others
         )
 
-    def reap(self, number: int, blow: Blow | None = None) -> None:
+    def reap(self, number: int, hitch: Fault | Blow | None = None) -> None:
         """Let a reaper take over a dead process's ledger."""
-        dead = pick([actor for actor in self.dead if _names_any(actor)], number)
+        dead = pick([actor for actor in self.dead if _doomed(actor)], number)
         if dead is None:
             return
+        blow = self._hit(dead, hitch)
         self._number += 1
         process = Process(
             name=f"reaper {self._number} of {dead.process.name}",
@@ -339,9 +354,9 @@ def pick(things: Sequence[T], number: int) -> T | None:
     return things[number % len(things)] if things else None
 
 
-def _names_any(actor: SessionActor) -> bool:
-    """Whether anything may be deleted on the strength of its ledger."""
-    return any(entry.doomed for entry in read_book(actor.path).entries.values())
+def _doomed(actor: SessionActor) -> Sequence[Entry]:
+    """Return what may be deleted on the strength of its ledger."""
+    return [entry for entry in read_book(actor.path).entries.values() if entry.doomed]
 
 
 def _scopes(made: Made, process: Process) -> Sequence[str]:
