@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from faultlab.model.files import Entry
 from faultlab.model.truth import Ended, Made, Named, Process, Truth, Want
 
 __all__ = ["excuse", "lose", "off_the_books", "wrong_delete", "wrong_intent"]
@@ -84,17 +85,20 @@ def _claims(truth: Truth, process: Process, made: Made, *, dead: bool) -> bool:
     return made.name.startswith(process.prefixes or ("?",)) and created < process.began and not young
 
 
-def lose(truth: Truth, process: Process, why: str) -> None:
-    """Note which of a process's machines no readable line names any more, and what it can't tell any more."""
-    for want in process.wants:
-        if want.ended is Ended.REFUSED and _is_open(truth, want):
-            # The line that said so is unreadable: as if it had died before it heard of the refusal. Without
-            # labels, a stranger's machine of that time then looks like its own.
-            want.ended = Ended.DOUBT
+def lose(process: Process, left: Sequence[Entry], why: str) -> None:
+    """Note which of a process's machines its ledger doesn't name any more, and what it can't tell any more.
+
+    What others' ledgers say of the same name is their own affair.
+    """
+    unanswered = [entry for entry in left if entry.state == "wanted" and not entry.tracked]
     items: list[Want | Named] = [*process.wants, *process.named]
     for item in items:
-        if not _is_open(truth, item):
+        if not _is_named(item, left):
             item.lost = item.lost or why
+        elif isinstance(item, Want) and item.ended is Ended.REFUSED and _is_named(item, unanswered):
+            # The line that said so is unreadable: as if it had died before it heard of the refusal. Without
+            # labels, a stranger's machine of that time then looks like its own.
+            item.ended = Ended.DOUBT
 
 
 # -- what is left
@@ -135,12 +139,13 @@ def _mistaken(truth: Truth, want: Want) -> str:
 
 
 def _is_open(truth: Truth, item: Want | Named) -> bool:
+    books = truth.books(item.process.folder)
+    return any(_is_named(item, book.entries.values()) for book in books)
+
+
+def _is_named(item: Want | Named, entries: Iterable[Entry]) -> bool:
     token = item.token if isinstance(item, Want) else ""
-    return any(
-        entry.open and entry.means(item.endpoint, item.name, token)
-        for book in truth.books(item.process.folder)
-        for entry in book.entries.values()
-    )
+    return any(entry.open and entry.means(item.endpoint, item.name, token) for entry in entries)
 
 
 def _who(item: Want | Named) -> str:

@@ -267,7 +267,8 @@ class World:
                 garble(dead.path, line)
             case _:
                 dead.path.unlink()
-        lose(self.truth, dead.process, f"its ledger is {how}")
+        left = read_book(dead.path).entries.values() if dead.path.exists() else ()
+        lose(dead.process, list(left), f"its ledger is {how}")
 
     def make_newer(self, number: int) -> None:
         """Let a process be one of a vmharness to come."""
