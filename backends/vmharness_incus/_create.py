@@ -103,7 +103,7 @@ class Create:
         if isinstance(error, CreateUnsettled):
             return error
         try:
-            there = self._client.machine(self._spec.name, timeout=max(_LOOK_S, self._left()))
+            there = self._find()
         except EngineUnavailable as exc:
             return self._unsettled(f"{error}; whether anything was made is not known: {exc}")
         meaning, _ = means(text)
@@ -117,6 +117,21 @@ class Create:
         if there is not None and (not self._spec.labels or there.labels is None):
             return self._unsettled(f"{error}; one of that name is there, and it is not known whose")
         return self._failed(str(error) + (_shown(aliases) if meaning is Means.NO_IMAGE else ""))
+
+    def _find(self) -> MachineInfo | None:
+        """Look what is there after a failure, for a while.
+
+        Of an instance whose start has just failed, Incus 6.0 was seen to say `Invalid PID` once, and then
+        its state.
+        """
+        ends = self._clock() + _LOOK_S
+        while True:
+            try:
+                return self._client.machine(self._spec.name, timeout=max(_LOOK_S, self._left()))
+            except EngineUnavailable:
+                if self._clock() + _PAUSE_S >= ends:
+                    raise
+            self._sleep(_PAUSE_S)
 
     def _is_ours(self, there: MachineInfo) -> bool:
         """Say whether a machine has the labels of this very create."""

@@ -291,13 +291,26 @@ def test_lost_connection_settles_nothing(provider: Incus, lxc: FakeLXC) -> None:
 
 def test_failure_that_cannot_be_looked_after_settles_nothing(provider: Incus, lxc: FakeLXC) -> None:
     def down() -> None:
-        lxc.faults["query"] = ["dial unix /s: connect: connection refused"]
+        lxc.faults["query"] = ["dial unix /s: connect: connection refused"] * 100
         raise Sentence("Failed to run: forkstart: exit status 1")
 
     lxc.faults["launch"] = [down]
 
     with pytest.raises(CreateUnsettled, match="is not known"):
         provider.create(spec(), timeout=9)
+
+
+def test_failure_is_looked_after_again_when_the_engine_errs_once(provider: Incus, lxc: FakeLXC) -> None:
+    def errs() -> None:
+        lxc.faults["query"] = ["Invalid PID '0'"]
+        raise Sentence("Failed to run: forkstart: exit status 1")
+
+    lxc.faults["after launch"] = [errs]
+
+    with pytest.raises(CreateFailed, match="forkstart"):
+        provider.create(spec(), timeout=9)
+
+    assert lxc.instances == {}
 
 
 def test_deadline_in_a_launch_settles_nothing(provider: Incus, lxc: FakeLXC) -> None:
