@@ -21,6 +21,8 @@ __all__ = ["Names"]
 class Names:
     """Tracks what the running test's class names; what hinders it is reported, not the test's fault.
 
+    A plugin of its own, registered only where there are classes, so that a run without any pays nothing.
+
     Args:
         session: Returns the session, which is opened by that.
         note: Says something in the summary.
@@ -32,9 +34,10 @@ class Names:
         self._running: pytest.Item | None = None
         self._refused: set[str] = set()
 
-    def begin(self, item: pytest.Item) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
         """Track what is named before the test's body runs."""
-        if getattr(item, "cls", None) is not None:
+        if isinstance(item.parent, pytest.Class):  # also unittest's
             self._running = item
             self._track(item)
 

@@ -170,10 +170,10 @@ class Run:
         self._notes.append(text)
         self._say(text)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> None:
-        """Track the machine that the test's class names."""
-        self._names.begin(item)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Look out for machines that tests' classes name, if there are classes."""
+        if any(isinstance(item.parent, pytest.Class) for item in session.items):
+            self._config.pluginmanager.register(self._names, "vmharness-names")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(
