@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import signal
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,9 +27,6 @@ from vmharness_fake._faults import Faults
 from vmharness_fake._store import Store, checked
 
 __all__ = ["FolderStore"]
-
-# Signals that end a run, and whose handlers raise.
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class FolderStore(Store):
@@ -65,8 +61,6 @@ class FolderStore(Store):
             return
         except OSError as exc:
             raise self._unavailable(exc) from exc
-        # What a handler raises as the block is left would leave this generator standing with the lock.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             engine, before = self._read()
@@ -76,7 +70,6 @@ class FolderStore(Store):
             # Unlocked, not only closed: a child that another thread has just forked holds it open as well.
             fcntl.flock(lock, fcntl.LOCK_UN)
             os.close(lock)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def set_faults(self, faults: Faults) -> None:
         """Say what shall go wrong from now on; counting starts anew."""

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import fcntl
 import gc
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -328,22 +326,3 @@ def test_malformed_settings_are_told(monkeypatch: pytest.MonkeyPatch, variable: 
 
     with pytest.raises(SettingsError, match=f"cannot read {variable}='{text}': set it to"):
         connect()
-
-
-def test_an_interrupt_waits_until_the_lock_is_free(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
-    store.prepare()
-    reached: list[str] = []
-
-    def interrupt() -> None:
-        with store.locked():
-            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
-            reached.append("the block's end")
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupt()
-
-    assert reached
-    free = os.open(tmp_path / "lock", os.O_RDWR)
-    fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    os.close(free)
