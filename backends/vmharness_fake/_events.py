@@ -24,7 +24,7 @@ class Event:
         pid: The process that calls.
         verb: What was called.
         phase: `begin`; `waits`, at a point that is held; `accepted`, when the engine has begun a create
-            or delete that it will finish even if the caller dies; `end`.
+            or delete that it will finish even if the caller dies, or has begun to run a command; `end`.
         name: Name of the machine, or "".
         detail: The point of a `waits`; the class of the error with which a call came to its `end`; or "".
     """

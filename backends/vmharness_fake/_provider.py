@@ -80,6 +80,7 @@ class UnlabelledFakeProvider(
             with self.store.locked() as engine:
                 info = engine.find(name, self._clock())
                 machine = engine.machines.get(name)
+                engine.log.append(call.event("accepted"))
             if machine is None or info is None or info.state is not MachineState.RUNNING:
                 state = f"is {info.state}" if info else "isn't there"
                 raise ProviderError(f"cannot run in {name!r}: it {state}", backend="fake", machine=name)

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from vmharness.errors import SettingsError
+from vmharness_orbctl._log import EVENTS
 
 __all__ = ["install", "stand_in"]
 
 _MAIN: Final = Path(__file__).with_name("__main__.py")
 _SIMULATOR: Final = "simulator"
 _PROGRAMS: Final = ("orbctl", "orb")
+# In bytes.
+_LONGEST_LOG: Final = 1_000_000
 # The backend that drives them.
 _BACKEND: Final = "orbstack"
 
@@ -69,4 +72,7 @@ def stand_in(engine: str, folder: Path) -> str:
         )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     install(folder, engine)
+    log = folder / "state" / EVENTS  # of all runs, for the folder stays
+    if log.exists() and log.stat().st_size > _LONGEST_LOG:
+        log.replace(log.with_name(f"{EVENTS}.1"))
     return _BACKEND

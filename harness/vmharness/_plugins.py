@@ -6,8 +6,9 @@ Only what is asked for by name is loaded, so a broken plugin breaks only what us
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Final
 
 from stevedore.exception import NoMatches
@@ -15,7 +16,7 @@ from stevedore.named import NamedExtensionManager
 
 from vmharness.errors import EngineUnavailable, PluginError, ProviderError, UnknownBackend, VMHarnessError
 from vmharness.hooks import Lifecycle
-from vmharness.provider import AutoChosen, Provider, StandIn
+from vmharness.provider import AutoChosen, Provider
 
 __all__ = [
     "BACKENDS",
@@ -30,6 +31,7 @@ __all__ = [
 BACKENDS: Final = "vmharness.backends"
 LIFECYCLE: Final = "vmharness.lifecycle"
 STAND_INS: Final = "vmharness.stand_ins"
+StandIn = Callable[[str, Path], str]
 
 
 def installed(namespace: str) -> Sequence[EntryPoint]:
@@ -119,6 +121,10 @@ def load_lifecycle(names: Sequence[str]) -> Sequence[tuple[str, Lifecycle]]:
 
 def load_stand_in(command: str) -> StandIn:
     """Load what puts another command in the place of an engine's own.
+
+    It is called with what shall be behind the command, and a folder, which it makes if it isn't there and
+    into which it writes the command. It returns the name of the backend that drives the command, or raises
+    SettingsError if there is no such engine.
 
     Args:
         command: The command's name, which is that of the entry point.

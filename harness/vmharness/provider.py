@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from vmharness._model import (
@@ -62,7 +61,6 @@ __all__ = [
     "Settles",
     "ShowsDelete",
     "Spec",
-    "StandIn",
     "StartsAndStops",
     "TakesLabels",
 ]
@@ -133,25 +131,6 @@ class Provider(Protocol):
         Raises:
             EngineUnavailable: It is not known.
         """
-
-
-class StandIn(Protocol):
-    """An entry point of `vmharness.stand_ins`: puts a command in the place of the engine's of that name."""
-
-    def __call__(self, engine: str, folder: Path, /) -> str:
-        """Write the command into a folder, to be put first on PATH. May be repeated.
-
-        Args:
-            engine: What shall be behind the command; the stand-in says what there is.
-            folder: Where it goes, and what it needs to keep; made if it isn't there.
-
-        Returns:
-            Name of the backend that drives the command.
-
-        Raises:
-            SettingsError: There is no such engine; nothing was written.
-        """
-        ...
 
 
 class Connect(Protocol):

@@ -3,48 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-
-@dataclass(frozen=True)
-class Engine:
-    """A real engine, its own command line, and what a run must be told to use it."""
-
-    backend: str
-    image: str
-    command: Callable[..., str]
-
-    def names(self) -> list[str]:
-        """Return the names of all machines, running or not."""
-        if self.backend == "docker":
-            return sorted(self.command("ps", "-a", "--format", "{{.Names}}").split())
-        return sorted(self.command("list", "-c", "n", "--format", "csv").split())
-
-    def make(self, name: str) -> None:
-        """Make a machine as a stranger would."""
-        if self.backend == "docker":
-            self.command("run", "-d", "--name", name, self.image, "sleep", "100000")
-        else:
-            self.command("launch", self.image, name)
-
-    def remove(self, name: str) -> None:
-        """Remove a machine if it is there."""
-        if name in self.names():
-            self.command(*(["rm", "-f"] if self.backend == "docker" else ["delete", "--force"]), name)
-
-    def make_argv(self, name: str) -> list[str]:
-        """Return the command that makes a machine, for a test's body."""
-        if self.backend == "docker":
-            return ["docker", "run", "-d", "--name", name, self.image, "sleep", "100000"]
-        return ["incus" if self.backend == "incus" else "lxc", "launch", self.image, name]
+from hands import Engine
+from processes import processes
 
 
 @pytest.fixture(params=["docker", "lxd"])
@@ -84,34 +52,15 @@ def start(
     for name in list(os.environ):
         if name.startswith(("PYTEST_XDIST", "PYTEST_ADDOPTS")):
             monkeypatch.delenv(name)
-    started: list[subprocess.Popen[str]] = []
+    with processes() as started:
 
-    def start(suite: str, *args: str) -> subprocess.Popen[str]:
-        pytester.makepyfile(suite)
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "pytest", "-pno:cacheprovider", "-q"),
-                *(f"--vm-backend={engine.backend}", f"--vm-image={engine.image}"),
-                *args,
-            ],
-            cwd=pytester.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
+        def start(suite: str, *args: str) -> subprocess.Popen[str]:
+            pytester.makepyfile(suite)
+            argv = [sys.executable, "-m", "pytest", "-pno:cacheprovider", "-q"]
+            options = [f"--vm-backend={engine.backend}", f"--vm-image={engine.image}"]
+            return started.start([*argv, *options, *args], cwd=pytester.path)
 
-    yield start
-    for process in started:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
-        assert process.stdout
-        process.stdout.close()
+        yield start
 
 
 @pytest.fixture

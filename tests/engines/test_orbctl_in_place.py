@@ -8,10 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
+from hands import Engine
+from processes import processes
 from vmharness_orbctl import Orbctl
 
 MAIN = "import sys; from vmharness.cli import main; sys.exit(main())"
@@ -52,15 +53,6 @@ class TestNamed(unittest.TestCase):
 """
 
 
-class Engine(Protocol):
-    backend: str
-    image: str
-
-    def names(self) -> list[str]: ...
-    def make(self, name: str) -> None: ...
-    def remove(self, name: str) -> None: ...
-
-
 @pytest.fixture
 def stranger(engine: Engine) -> Iterator[str]:
     """Make a machine with a name like the suite's, and prove at the end that it is all that there is."""
@@ -79,33 +71,13 @@ def start_run(
 ) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start the suite by `vmharness run`, in a process group of its own; whatever happens, that is ended."""
     (tmp_path / "test_it.py").write_text(SUITE)
-    started: list[subprocess.Popen[str]] = []
     run = [sys.executable, "-c", MAIN, "run", f"--orbctl={engine.backend}", "--"]
-
-    def start(*args: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [*run, sys.executable, "-m", "pytest", "-q", *args],
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
     # The first call makes the folder in which the settings are.
     subprocess.run([*run, "true"], check=True)
     (folder,) = state_dir.glob(f"*/orbctl-{engine.backend}")
     Orbctl(folder / "state").set(images={"*": engine.image})
-    yield start
-    for process in started:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.communicate()
+    with processes() as started:
+        yield lambda *args: started.start([*run, sys.executable, "-m", "pytest", "-q", *args], cwd=tmp_path)
 
 
 @pytest.mark.parametrize(

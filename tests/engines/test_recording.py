@@ -8,18 +8,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-
-class Engine(Protocol):
-    backend: str
-    image: str
-
-    def names(self) -> list[str]: ...
-    def make_argv(self, name: str) -> list[str]: ...
-
+from hands import Engine
 
 Start = Callable[..., subprocess.Popen[str]]
 Ledgers = Callable[[], list[Path]]

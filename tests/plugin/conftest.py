@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from processes import processes
 from vmharness_fake import POINTS, FolderFakeProvider, FolderStore
 
 Run = Callable[..., pytest.RunResult]
@@ -61,33 +61,16 @@ def run(pytester: pytest.Pytester) -> Run:
 @pytest.fixture
 def start(pytester: pytest.Pytester, store: FolderStore) -> Iterator[Start]:
     """Start pytest in a process group of its own, reporting to junit.xml; whatever happens, it is ended."""
-    started: list[subprocess.Popen[str]] = []
+    with processes() as started:
 
-    def start(suite: str, *args: str, deaf: bool = False) -> subprocess.Popen[str]:
-        pytester.makepyfile(suite)
-        argv = [sys.executable, "-m", "pytest", "-pno:cacheprovider", "--junit-xml=junit.xml", *args]
-        process = subprocess.Popen(
-            ["env", "--ignore-signal=INT", *argv] if deaf else argv,
-            cwd=pytester.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
+        def start(suite: str, *args: str, deaf: bool = False) -> subprocess.Popen[str]:
+            pytester.makepyfile(suite)
+            argv = [sys.executable, "-m", "pytest", "-pno:cacheprovider", "--junit-xml=junit.xml", *args]
+            return started.start(["env", "--ignore-signal=INT", *argv] if deaf else argv, cwd=pytester.path)
 
-    yield start
-    for point in POINTS:
-        store.release(point)
-    for process in started:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
-        assert process.stdout
-        process.stdout.close()
+        yield start
+        for point in POINTS:
+            store.release(point)
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_in_the_clean_up_it_waits_for_no_delete(
 ) -> None:
     store.hold("delete:before")
     process = start(SUITE.format(finalizer_s=0), *([] if terminal else ["-pno:terminal"]))
-    wait_for(store, "run", "begin")
+    wait_for(store, "run", "accepted")
     process.send_signal(number)
     wait_for(store, "delete", "waits")
 
@@ -80,7 +80,7 @@ def test_in_a_finalizer_nothing_is_begun_any_more(
 ) -> None:
     store.hold("delete:before")
     process = start(SUITE.format(finalizer_s=60))
-    wait_for(store, "run", "begin")
+    wait_for(store, "run", "accepted")
     process.send_signal(signal.SIGINT)
     eventually((Path(pytester.path) / "finalizing").exists)
     assert not [event for event in store.events() if event.verb == "delete"]
@@ -131,7 +131,7 @@ def test_deletes_that_outlast_xdists_patience_are_the_reapers(
         """,
         "-n2",
     )
-    workers = {event.pid for event in wait_for(store, "run", "begin", count=2)}
+    workers = {event.pid for event in wait_for(store, "run", "accepted", count=2)}
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=60)
     eventually(lambda: all(is_dead(pid) for pid in workers))
@@ -146,7 +146,7 @@ def test_deletes_that_outlast_xdists_patience_are_the_reapers(
 
 def test_a_process_that_is_deaf_to_interrupts_says_so(start: Start, store: FolderStore, names: Names) -> None:
     process = start(SUITE.format(finalizer_s=0), deaf=True)
-    wait_for(store, "run", "begin")
+    wait_for(store, "run", "accepted")
 
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)

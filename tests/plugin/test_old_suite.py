@@ -129,6 +129,30 @@ def test_shared_machines(run: Run, orbctl: Commands) -> None:
     assert left(orbctl) == []
 
 
+def test_a_named_machine_that_its_class_made_stays_for_all_of_its_tests(run: Run, orbctl: Commands) -> None:
+    suite = """
+    class TestIt(unittest.TestCase):
+        test_vm_name = "web"
+
+        @classmethod
+        def setUpClass(cls):
+            orb("create", "ubuntu", cls.test_vm_name)
+
+        def test_one(self):
+            assert names() == ["web", "web-old"]
+
+        def test_two(self):
+            assert names() == ["web", "web-old"]
+
+    def test_three():
+        assert names() == ["web-old"]
+    """
+
+    run(ORB + _dedent(suite)).assert_outcomes(passed=3)
+
+    assert left(orbctl) == []
+
+
 @pytest.mark.parametrize("plugins", [[], ["xdist"]], ids=["plain", "xdist"])
 def test_per_test_clean_up(run: Run, orbctl: Commands, plugins: list[str]) -> None:
     suite = """

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from processes import processes
 from vmharness_fake import FolderStore, wait_for
 
 Names = Callable[[], list[str]]
@@ -30,26 +31,13 @@ def place(tmp_path: Path, fakectl: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 @pytest.fixture
 def start_run() -> Iterator[StartRun]:
     """Start the command in a process group of its own; whatever happens, that is ended."""
-    started: list[subprocess.Popen[str]] = []
+    with processes() as started:
 
-    def start(*argv: str, options: Sequence[str] = ()) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, "run", *options, "--", *argv],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
+        def start(*argv: str, options: Sequence[str] = ()) -> subprocess.Popen[str]:
+            call = [sys.executable, "-c", MAIN, "run", *options, "--", *argv]
+            return started.start(call, stderr=subprocess.PIPE)
 
-    yield start
-    for process in started:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.communicate()
+        yield start
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:

@@ -29,7 +29,7 @@ def test_one(vm, shared_vm):
 def at(store: FolderStore, moment: str) -> None:
     """Wait until the run has come to the moment."""
     if moment == "body":
-        wait_for(store, "run", "begin")
+        wait_for(store, "run", "accepted")
     else:
         wait_for(store, moment.partition(":")[0], "waits", detail=moment)
 
@@ -158,7 +158,7 @@ def test_xdist(
         """,
         "-n2",
     )
-    wait_for(store, "run", "begin", count=2)
+    wait_for(store, "run", "accepted", count=2)
 
     if group:
         os.killpg(process.pid, number)
