@@ -8,7 +8,7 @@ path.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from vmharness.command import CommandLine
@@ -40,23 +40,33 @@ def connect(endpoint: str | None = None) -> Provider:
         The provider.
 
     Raises:
-        EngineUnavailable: `orbctl` isn't installed, or the endpoint is another login user's OrbStack.
+        EngineUnavailable: `orbctl` isn't installed, or what is there isn't that of the endpoint.
     """
-    user, _, script = (endpoint or "").removeprefix(_USER).partition(":")
-    if endpoint is not None and user != str(os.getuid()):
+    here = f"{_USER}{os.getuid()}"
+    user, _, script = (endpoint or here).removeprefix(_USER).partition(":")
+    if user != str(os.getuid()):
         raise EngineUnavailable(
-            f"cannot open {endpoint!r} from here: this login user's OrbStack is '{_USER}{os.getuid()}'; "
-            "run as that user",
+            f"cannot open {endpoint!r} from here: this login user's OrbStack is {here!r}; run as that user",
             backend=BACKEND,
         )
-    command = find_command([script] if script else PLACES)
-    here = f"{_USER}{os.getuid()}"
-    path = os.path.realpath(command.found() or "")
-    if _is_script(path):
-        # By its path, so that the command which removes a machine does so in any shell.
-        command = CommandLine(path, backend=BACKEND, hint=_GET_IT)
-        here = f"{here}:{path}"
-    return OrbStackProvider(command, endpoint=here)
+    for command in find_commands([script] if script else PLACES):
+        path, found = os.path.realpath(command.found() or ""), here
+        if _is_script(path):
+            # By its path, so that the command which removes a machine does so in any shell.
+            command, found = CommandLine(path, backend=BACKEND, hint=_GET_IT), f"{here}:{path}"
+        if endpoint in (None, found):
+            return OrbStackProvider(command, endpoint=found)
+    where = f"{script!r} isn't there" if script else "no 'orbctl' on PATH, nor in OrbStack's own places"
+    raise EngineUnavailable(f"cannot find OrbStack: {where}; {_GET_IT}", backend=BACKEND)
+
+
+def find_commands(places: Sequence[str] = PLACES) -> Iterator[CommandLine]:
+    """Yield orbctl from each of the places that has it."""
+    for place in places:
+        program = os.path.expanduser(place)  # noqa: PTH111 - Path.expanduser raises where no home is known
+        command = CommandLine(program, backend=BACKEND, hint=_GET_IT)
+        if command.found():
+            yield command
 
 
 def _is_script(path: str) -> bool:
@@ -66,14 +76,3 @@ def _is_script(path: str) -> bool:
             return file.read(2) == b"#!"
     except OSError:
         return False
-
-
-def find_command(places: Sequence[str] = PLACES) -> CommandLine:
-    """Return orbctl from the first of the places that has it, or raise EngineUnavailable."""
-    for place in places:
-        program = os.path.expanduser(place)  # noqa: PTH111 - Path.expanduser raises where no home is known
-        command = CommandLine(program, backend=BACKEND, hint=_GET_IT)
-        if command.found():
-            return command
-    where = "no 'orbctl' on PATH, nor in OrbStack's own places" if places is PLACES else f"no {places[0]!r}"
-    raise EngineUnavailable(f"cannot find OrbStack: {where}; {_GET_IT}", backend=BACKEND)

@@ -115,7 +115,7 @@ def test_a_reaper_waits_for_the_client_to_come_back(client: Client, stage: FakeS
     )
     assert run.end(PATIENCE_S) == -signal.SIGKILL, run.text
     (log,) = stage.state.glob("*/reaper.log")
-    eventually(lambda: f"no '{client.orbctl}'" in log.read_text(), PATIENCE_S, log.read_text)
+    eventually(lambda: f"'{client.orbctl}' isn't there" in log.read_text(), PATIENCE_S, log.read_text)
     assert len(client.names()) == 1
 
     client.install()

@@ -107,6 +107,27 @@ def test_test_vm_name(run: Run, names: Names, ledgers: Names, base: str, where: 
 
 
 @pytest.mark.parametrize("base", ["object", "unittest.TestCase"])
+@pytest.mark.parametrize("error", ["RuntimeError", "KeyboardInterrupt"])
+def test_test_vm_name_of_a_test_whose_setup_fails(run: Run, names: Names, base: str, error: str) -> None:
+    run(f"""
+        import unittest
+        from maker import make
+
+        class TestA({base}):
+            test_vm_name = "web"
+
+            def {"setUp" if base != "object" else "setup_method"}(self):
+                make("web")
+                raise {error}
+
+            def test_one(self):
+                pass
+    """)
+
+    assert names() == []
+
+
+@pytest.mark.parametrize("base", ["object", "unittest.TestCase"])
 @pytest.mark.parametrize("end", ["KeyboardInterrupt", "pytest.exit"])
 def test_test_vm_name_of_a_test_that_ends_the_run(run: Run, names: Names, base: str, end: str) -> None:
     run(f"""

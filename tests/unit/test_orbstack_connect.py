@@ -43,8 +43,20 @@ def test_a_script_in_orbctls_place_is_an_engine_of_its_own(
     assert vmharness_orbstack.connect(provider.endpoint).endpoint == provider.endpoint
     assert [path.name for path in program.parent.iterdir()] == ["orbctl"]
     program.unlink()
-    with pytest.raises(EngineUnavailable, match=f"no '{program}'"):
+    with pytest.raises(EngineUnavailable, match=f"'{program}' isn't there"):
         vmharness_orbstack.connect(provider.endpoint)
+
+
+def test_what_was_on_one_engine_is_not_looked_for_on_the_other(program: Path) -> None:
+    real = vmharness_orbstack.connect().endpoint
+    program.write_text("#!/bin/sh\ntouch asked\n")
+    script = vmharness_orbstack.connect().endpoint
+
+    with pytest.raises(EngineUnavailable, match="cannot find OrbStack: no 'orbctl' on PATH"):
+        vmharness_orbstack.connect(real)
+    program.write_bytes(b"\xcf\xfa\xed\xfe")
+    with pytest.raises(EngineUnavailable, match=f"'{program}' isn't there"):
+        vmharness_orbstack.connect(script)
 
 
 def test_orbctl_is_looked_for_in_its_own_places(tmp_path: Path) -> None:
@@ -52,11 +64,13 @@ def test_orbctl_is_looked_for_in_its_own_places(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\n")
     program.chmod(0o700)
 
-    found = vmharness_orbstack.find_command(["no-such-program", str(program)])
+    (found,) = vmharness_orbstack.find_commands(["no-such-program", str(program)])
 
     assert found.program == str(program)
 
 
-def test_without_orbctl_it_says_how_to_get_it() -> None:
+def test_without_orbctl_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+
     with pytest.raises(EngineUnavailable, match="brew install orbstack"):
-        vmharness_orbstack.find_command(["no-such-program"])
+        vmharness_orbstack.connect()

@@ -35,11 +35,16 @@ class Names:
         self._refused: set[str] = set()
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> None:
-        """Track what is named before the test's body runs."""
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Note which test it is; one whose setup fails is asked at its end all the same."""
         if isinstance(item.parent, pytest.Class):  # also unittest's
             self._running = item
-            self._track(item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self) -> None:
+        """Track what is named before the test's body runs."""
+        if self._running is not None:
+            self._track(self._running)
 
     def end(self) -> None:
         """Track what is named by now; done already, or without a test, it does nothing."""
