@@ -49,15 +49,24 @@ class Inbox:
         finally:
             os.close(folder)
 
+    def has_news(self) -> bool:
+        """Whether anything was written since it was last read.
+
+        Raises:
+            OSError: It can't be looked at.
+        """
+        try:
+            return os.stat(self.path).st_size > self._read  # noqa: PTH116 - at each scope's end
+        except FileNotFoundError:
+            return False
+
     def news(self) -> News:
-        """Return what was written since the last call; nothing if there is no inbox. One look if nothing was.
+        """Return what was written since the last call; nothing if there is no inbox.
 
         Raises:
             OSError: It can't be read.
         """
         try:
-            if self.path.stat().st_size <= self._read:
-                return News((), ())
             with self.path.open("rb") as file:
                 file.seek(self._read)
                 content = file.read()

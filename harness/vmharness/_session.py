@@ -338,7 +338,7 @@ class Session:
         patience_s = self.settings.create_timeout
         return self._foreign.track(name, scope=scope, backend=backend, patience_s=patience_s)
 
-    def record_commands(self) -> None:
+    def record_commands(self, *, by_path: bool = False) -> None:
         """Have machines recorded that engines' own commands make; see `vmharness.hooks.Session`."""
         engines = find_engines(
             self.settings.backend,
@@ -353,7 +353,7 @@ class Session:
             expiry_s=EXPIRY_S,
             began_at=self.began_at,
         )
-        if not self._recording.begin(engines):
+        if not self._recording.begin(engines, by_path=by_path):
             self.report(
                 "no engine's own command is recorded: none is on PATH that an installed backend knows"
             )

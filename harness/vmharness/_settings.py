@@ -52,10 +52,22 @@ class Leaks(StrEnum):
 
 
 class RecordMode(StrEnum):
-    """What is recorded of machines that others make."""
+    """What is recorded of machines that others make; each says more than the one before."""
 
     OFF = "off"
+    NAMES = "names"
     COMMANDS = "commands"
+    PATHS = "paths"
+
+    @property
+    def takes_names(self) -> bool:
+        """Whether machines are that a test class names."""
+        return self is not RecordMode.OFF
+
+    @property
+    def takes_commands(self) -> bool:
+        """Whether machines are that engines' own commands make."""
+        return self in (RecordMode.COMMANDS, RecordMode.PATHS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +81,7 @@ class Settings:
     prefix: str = "vmh"
     sweep_prefix: tuple[str, ...] = ()
     leaks: Leaks = Leaks.WARN
-    record: RecordMode = RecordMode.OFF
+    record: RecordMode = RecordMode.NAMES
     lifecycle: tuple[str, ...] = DEFAULT_LIFECYCLE
 
     def __post_init__(self) -> None:
@@ -198,9 +210,10 @@ SETTINGS: Final = (
     Setting(
         name="record",
         parse=_choice(RecordMode),
-        metavar="{off,commands}",
-        help="whether machines are recorded that tests make by the engines' own commands (commands), "
-        "or only those that vmharness makes or is told of (off, the default)",
+        metavar="{off,names,commands,paths}",
+        help="which machines are recorded that tests make themselves: those that a class names as "
+        "test_vm_name (names, the default); also those that an engine's own command makes (commands), even "
+        "if the test calls it by its path (paths); or none but those that vmharness is told of (off)",
     ),
     Setting(
         name="lifecycle",

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from vmharness._fronts import without_fronts
 from vmharness._model import CommandResult
+from vmharness._starts import own_start
 from vmharness.errors import EngineUnavailable
 
 __all__ = ["CommandLine", "describe_failure"]
@@ -81,13 +82,14 @@ class CommandLine:
         argv = [path, *args]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         try:
-            process = self._popen(
-                argv,
-                stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
-                env=None if self._environ is None else dict(self._environ),
-                start_new_session=True,
-                **pipes,
-            )
+            with own_start():
+                process = self._popen(
+                    argv,
+                    stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+                    env=None if self._environ is None else dict(self._environ),
+                    start_new_session=True,
+                    **pipes,
+                )
         except OSError as exc:
             raise EngineUnavailable(self._missing(str(exc)), backend=self.backend) from exc
         try:

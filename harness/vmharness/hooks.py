@@ -146,11 +146,15 @@ class Session(Protocol):
         """
         ...
 
-    def record_commands(self) -> None:
+    def record_commands(self, *, by_path: bool = False) -> None:
         """Have machines recorded that this process and its children make by the engines' own commands.
 
         From now on the front-ends of those commands come first on this process's PATH, until the session
         is closed. Each records for this ledger before its command runs.
+
+        Args:
+            by_path: Whether those are recorded, too, that this process calls past the front-ends, by a path
+                or with another PATH.
 
         Raises:
             VMHarnessError: Nothing can be recorded.

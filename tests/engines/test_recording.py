@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,6 +65,42 @@ def test_a_run_that_is_killed(
 ) -> None:
     process = start(suite(engine, "time.sleep(60)"), "--vm-record=commands", *runner)
     wait_until(lambda: len(engine.names()) >= len(strangers) + 2)
+
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+    wait_until(lambda: set(engine.names()) == set(strangers))
+
+
+def by_path(engine: Engine, body: str) -> str:
+    argv = make_argv(engine, "by-path")
+    path = shutil.which(argv[0])
+    assert path is not None
+    return f"""
+import subprocess
+import time
+
+def test_one():
+    subprocess.run({[path, *argv[1:]]!r}, check=True, stdin=subprocess.DEVNULL)
+    {body}
+"""
+
+
+def test_a_suite_that_calls_the_command_by_its_path(
+    start: Start, strangers: Sequence[str], engine: Engine, ledgers: Ledgers
+) -> None:
+    text, _ = start(by_path(engine, "pass"), "--vm-record=paths").communicate(timeout=300)
+
+    assert "1 passed" in text
+    assert "1 created, 1 deleted, 0 swept, 0 left" in text
+    assert ledgers() == []
+
+
+def test_a_run_that_calls_the_command_by_its_path_and_is_killed(
+    start: Start, strangers: Sequence[str], engine: Engine, wait_until: WaitUntil
+) -> None:
+    process = start(by_path(engine, "time.sleep(60)"), "--vm-record=paths")
+    wait_until(lambda: "by-path" in engine.names())
 
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

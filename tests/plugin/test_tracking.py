@@ -106,6 +106,26 @@ def test_test_vm_name(run: Run, names: Names, ledgers: Names, base: str, where: 
     assert ledgers() == []
 
 
+def test_test_vm_name_is_a_name_like_others_when_nothing_is_recorded(run: Run, names: Names) -> None:
+    result = run(
+        """
+        from maker import make
+
+        class TestA:
+            test_vm_name = "web"
+
+            def test_one(self, track_test_vm):
+                make("web")
+                make("told")
+                track_test_vm("told")
+        """,
+        "--vm-record=off",
+    )
+
+    result.assert_outcomes(passed=1)
+    assert names() == ["web"]
+
+
 @pytest.mark.parametrize("base", ["object", "unittest.TestCase"])
 @pytest.mark.parametrize("error", ["RuntimeError", "KeyboardInterrupt"])
 def test_test_vm_name_of_a_test_whose_setup_fails(run: Run, names: Names, base: str, error: str) -> None:

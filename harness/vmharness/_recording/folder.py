@@ -28,6 +28,7 @@ from vmharness._model import (
     Front,
 )
 from vmharness._places import boot_id, host_id
+from vmharness._recording.watch import Watch
 from vmharness.errors import LedgerError
 
 __all__ = ["SCOPE_VARIABLE", "Engine", "Recording"]
@@ -82,11 +83,16 @@ class Recording:
         self._environ = environ
         self._pid = os.getpid()
         self._outer_scope: str | None = None
+        self._watch: Watch | None = None
 
-    def begin(self, engines: Iterable[Engine]) -> list[str]:
+    def begin(self, engines: Iterable[Engine], *, by_path: bool = False) -> list[str]:
         """Put front-ends before the engines' commands that are on PATH, and return those commands' names.
 
         The first engine that has a command gets it.
+
+        Args:
+            engines: Whose commands.
+            by_path: Whether calls by this process that go past the front-ends are recorded, too.
 
         Raises:
             LedgerError: They can't be written; nothing is changed then.
@@ -99,8 +105,9 @@ class Recording:
                 if found and front.program not in programs:
                     programs[front.program] = self._program(engine, front, found)
         if programs:
+            config = self._config(programs)
             try:
-                self._write(programs)
+                self._write(config)
             except OSError as exc:
                 shutil.rmtree(self._ledger.bin, ignore_errors=True)
                 raise LedgerError(
@@ -108,12 +115,17 @@ class Recording:
                 ) from exc
             self._environ["PATH"] = f"{self._ledger.bin}{os.pathsep}{path}"
             self._outer_scope = self._environ.pop(SCOPE_VARIABLE, None)  # of a run around this one
+            if by_path:
+                self._watch = Watch(config)
+                self._watch.begin()
         return sorted(programs)
 
     def end(self) -> None:
         """Take the folder off PATH, whatever else was put there since; the files go with the ledger."""
         if os.getpid() != self._pid:
             return
+        if self._watch:
+            self._watch.end()
         entries = self._environ.get("PATH", "").split(os.pathsep)
         self._environ["PATH"] = os.pathsep.join(entry for entry in entries if entry != str(self._ledger.bin))
         if self._outer_scope is not None:
@@ -131,8 +143,8 @@ class Recording:
             "patience_s": engine.patience_s,
         }
 
-    def _write(self, programs: Mapping[str, Any]) -> None:
-        config = {
+    def _config(self, programs: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {
             "ledger": str(self._ledger.path),
             "inbox": str(self._ledger.inbox.path),
             "call": str(self._ledger.bin / f"%s{CALL_SUFFIX}"),
@@ -155,12 +167,14 @@ class Recording:
             },
             "programs": programs,
         }
+
+    def _write(self, config: Mapping[str, Any]) -> None:
         folder = self._ledger.bin
         folder.mkdir(mode=0o700)
         where = folder / CONFIG
         where.write_text(json.dumps(config, indent=1), encoding="utf-8")
         front = Path(__file__).with_name("front.py")
-        for program in programs:
+        for program in config["programs"]:
             # By way of sh, for the first line of a script breaks on long paths, and on blanks in them.
             argv = shlex.join([sys.executable, "-I", "-S", str(front), str(where), program])
             launcher = folder / program

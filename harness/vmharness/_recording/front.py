@@ -46,9 +46,9 @@ def main(config_path: str, program: str, args: list[str]) -> None:
         front = config["programs"][program]
     except (OSError, ValueError, KeyError) as exc:
         _refuse(program, f"its session has ended ({exc})")
-    reader = _load(front["reader"])
+    reader = load(front["reader"])
     try:
-        text, args = _prepare(config, front, reader, program, args)
+        text, args = prepare(config, front, reader, program, args)
     except (Refused, OSError) as exc:
         _refuse(program, str(exc))
     if text:
@@ -56,25 +56,47 @@ def main(config_path: str, program: str, args: list[str]) -> None:
     _become(front["path"], program, args)
 
 
-def _prepare(config: Any, front: Any, reader: Any, program: str, args: list[str]) -> tuple[str, list[str]]:
-    """Record what a call will make; return what to print first, and the arguments to go on with."""
+def prepare(
+    config: Any, front: Any, reader: Any, program: str, args: list[str], environ: Any = os.environ
+) -> tuple[str, list[str]]:
+    """Record what a call will make.
+
+    Args:
+        config: Of the front-ends.
+        front: What it says of the program.
+        reader: Understands the arguments.
+        program: The program's name.
+        args: Its arguments. They can be changed, unless `front` has the key `fixed`.
+        environ: What the command will have as its environment.
+
+    Returns:
+        What to print first, and the arguments to go on with.
+
+    Raises:
+        Refused: It can't be recorded.
+        OSError: Likewise.
+    """
     name = reader.recognise_create(args)
     if name is None:
-        _note_those_that_go(config, front, reader, args)
+        _note_those_that_go(config, front, reader, args, environ)
         return "", args
-    why = _changed(front["environ"]) or reader.elsewhere(args, front["endpoint"])
+    fixed = "fixed" in front
+    why = _changed(front["environ"], environ) or reader.elsewhere(args, front["endpoint"])
+    if not why and not name and fixed:
+        why = "it names no machine, and is called by its path"
     if why:
-        call = " ".join([program, *args[:1], name])
+        call = " ".join([program, *args[:1], name]).strip()
         _append(config, {"note": f"not recorded: {call}: {why}"}, needed=False)
         return "", args
     text = ""
     follows = False
-    if name and not front["labels"]:
+    labels = front["labels"] and not fixed
+    if name and not labels:
         if reader.seen(_look(front, reader), [name]):
             return "", args  # somebody's already: the engine will refuse, and nothing is ours
         follows = hasattr(reader, "follows") and reader.follows(args)
     if follows:
-        _note_those_that_go(config, front, reader, args)
+        _note_those_that_go(config, front, reader, args, environ)
     if not name:
         name = _made_up(config["prefix"])
         args, text = reader.with_name(args, name)
@@ -85,7 +107,7 @@ def _prepare(config: Any, front: Any, reader: Any, program: str, args: list[str]
         "name": name,
         "backend": front["backend"],
         "endpoint": front["endpoint"],
-        "token": os.urandom(16).hex() if front["labels"] else "",
+        "token": os.urandom(16).hex() if labels else "",
         "deadline": now + front["patience_s"],
         "scope": os.environ.get(config["scope_variable"], ""),
         "state": "wanted",
@@ -94,9 +116,10 @@ def _prepare(config: Any, front: Any, reader: Any, program: str, args: list[str]
         "tracked": follows,
         "at": now,
     }
-    args = _with_receipt(config, reader, args, id)
+    if not fixed:
+        args = _with_receipt(config, reader, args, id)
     _append(config, record, needed=True)
-    if front["labels"]:
+    if labels:
         args = reader.with_labels(args, _labels(config["labels"], front["label_length"], record))
     return text, args
 
@@ -114,10 +137,10 @@ def _with_receipt(config: Any, reader: Any, args: list[str], id: str) -> list[st
     return args
 
 
-def _note_those_that_go(config: Any, front: Any, reader: Any, args: list[str]) -> None:
+def _note_those_that_go(config: Any, front: Any, reader: Any, args: list[str], environ: Any) -> None:
     """Say of machines which the command may delete that they were there: they surely were made."""
     words = reader.recognise_delete(args)
-    if not words or _changed(front["environ"]):
+    if not words or _changed(front["environ"], environ):
         return
     try:
         there = reader.seen(_look(front, reader), words)
@@ -140,10 +163,10 @@ def _labels(keys: Any, longest: int, record: Any) -> dict[str, str]:
     return {key: value for key, value in labels.items() if value}
 
 
-def _changed(variables: dict[str, str | None]) -> str:
+def _changed(variables: dict[str, str | None], environ: Any) -> str:
     """Say which of the variables that choose the engine isn't what it was; "" = none."""
     for name, value in variables.items():
-        if os.environ.get(name) != value:
+        if environ.get(name) != value:
             return f"{name} means another engine than its session's"
     return ""
 
@@ -228,7 +251,7 @@ def _made_up(prefix: str) -> str:
     return name + bytes([_ALPHABET[sum % 32], _ALPHABET[sum // 32 % 32]]).decode()
 
 
-def _load(path: str) -> Any:
+def load(path: str) -> Any:
     """Load a reader from its file, with Python's own cache of what it compiled."""
     from importlib.machinery import SourceFileLoader
 

@@ -57,9 +57,13 @@ def run(command: _Command, *, backend: BackendOption = "", stand_in: _StandIn = 
 
     if stand_in:
         backend = _put_in_place(_REPLACED, stand_in, backend)
-    chosen = replace(settings(), record=RecordMode.COMMANDS)
+    chosen = settings()
+    if not chosen.record.takes_commands:
+        chosen = replace(chosen, record=RecordMode.COMMANDS)
     # A pytest run in the command, which has the plugin too, shall not be without it.
-    variables = {"VMHARNESS_RECORD": "commands", **({"VMHARNESS_BACKEND": backend} if backend else {})}
+    variables = {"VMHARNESS_RECORD": chosen.record.value}
+    if backend:
+        variables["VMHARNESS_BACKEND"] = backend
     status, session = 0, None
     try:
         with (

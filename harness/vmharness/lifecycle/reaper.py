@@ -10,7 +10,6 @@ from typing import Final
 from vmharness._model import Record, State
 from vmharness._reaper.spawn import LOG, spawn
 from vmharness._reaper.spawn import Reaper as Process
-from vmharness._settings import RecordMode
 from vmharness.errors import VMHarnessError
 from vmharness.hooks import Lifecycle, Session
 
@@ -33,7 +32,7 @@ class Reaper(Lifecycle):
 
     def opened(self, session: Session) -> None:
         """Start it; nobody waits for it yet."""
-        if session.settings.record is RecordMode.COMMANDS:
+        if session.settings.record.takes_commands:
             self._confirm(session)  # whatever makes a machine doesn't ask us first
             return
         with self._starting:
@@ -42,7 +41,7 @@ class Reaper(Lifecycle):
     def scope_ended(self, session: Session, scope: str) -> None:
         """See to it again, for what others make next."""
         del scope
-        if session.settings.record is RecordMode.COMMANDS:
+        if session.settings.record.takes_commands:
             self._confirm(session)
 
     def before_create(self, session: Session, record: Record) -> Mapping[str, str] | None:

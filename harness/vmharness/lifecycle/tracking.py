@@ -23,8 +23,8 @@ class Tracking(Lifecycle):
 
     def opened(self, session: Session) -> None:
         """Have the engines' own commands recorded, if the settings say so."""
-        if session.settings.record is RecordMode.COMMANDS:
-            session.record_commands()
+        if session.settings.record.takes_commands:
+            session.record_commands(by_path=session.settings.record is RecordMode.PATHS)
 
     def named(self, session: Session, name: str, scope: str, backend: str) -> None:
         """Record the machine of that name, there already or not."""

@@ -13,7 +13,6 @@ import pytest
 from vmharness._places import state_folder
 from vmharness._settings import (
     SETTINGS,
-    RecordMode,
     Source,
     environment,
     nearest_pyproject,
@@ -81,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
     run = Run(config, settings, state_folder(os.environ))
     config.stash[RUN] = run
     config.pluginmanager.register(run, "vmharness-run")
-    if settings.record is RecordMode.COMMANDS:
+    if settings.record.takes_commands:
         from vmharness.pytest_plugin._scopes import Scopes
 
         config.pluginmanager.register(Scopes(run), "vmharness-scopes")

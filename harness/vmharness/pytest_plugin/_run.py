@@ -172,7 +172,9 @@ class Run:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look out for machines that tests' classes name, if there are classes."""
-        if any(isinstance(item.parent, pytest.Class) for item in session.items):
+        if self._settings.record.takes_names and any(
+            isinstance(item.parent, pytest.Class) for item in session.items
+        ):
             self._config.pluginmanager.register(self._names, "vmharness-names")
 
     @pytest.hookimpl(wrapper=True)
