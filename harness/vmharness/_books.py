@@ -277,7 +277,8 @@ class Books:
     def _taken(self, records: Sequence[Record], book: Ledger | None) -> frozenset[str]:
         """Return the ids of records whose machine others may have: by name, for they have no token.
 
-        Others are living sessions, and machines that we made ourselves for another scope.
+        Others are living sessions, those of this user's other state folders too, and machines that we made
+        ourselves for another scope.
         """
         unsigned = [record for record in records if not record.token]
         if not unsigned:
@@ -289,7 +290,11 @@ class Books:
             for record in self.unfinished()
             if record.id not in ours and record.endpoint == endpoint and record.state is State.RUNNING
         }
-        for path in self._ledgers.paths():
+        try:
+            paths = [*self._ledgers.paths(), *self._ledgers.elsewhere()]
+        except LedgerError:
+            return frozenset(record.id for record in unsigned)
+        for path in paths:
             ours_too = any(book is not None and path == book.path for book in (book, self._ledger))
             if ours_too or not self._ledgers.living(path):
                 continue

@@ -25,6 +25,7 @@ from vmharness._inbox import Inbox
 from vmharness._interrupts import held
 from vmharness._lines import VERSION, line_of, merge, parse
 from vmharness._locks import SUFFIX, is_free, is_linked, lock, look
+from vmharness._meeting import Meeting
 from vmharness._model import Record, State
 from vmharness._places import check_private, host_id, make_private, state_folder
 from vmharness.errors import LedgerError
@@ -55,8 +56,11 @@ class Contents(NamedTuple):
 class FileLedger:
     """A ledger that this process holds the lock of. Made by `FileLedgers`."""
 
-    def __init__(self, path: Path, descriptor: int, content: bytes) -> None:
+    def __init__(
+        self, path: Path, descriptor: int, content: bytes, *, meeting: Meeting | None = None
+    ) -> None:
         self.path: Final = path
+        self._meeting = meeting or Meeting()
         self.records: dict[str, Record] = {}
         self.damage: list[str] = []
         self.session_id: str = ""
@@ -160,6 +164,7 @@ class FileLedger:
             shutil.rmtree(self.bin, ignore_errors=True)
             settled = all(record.state is State.GONE for record in self.records.values())
             if settled and not self.damage:
+                self._meeting.withdraw(self.path)
                 try:
                     self.path.unlink(missing_ok=True)
                 except OSError:
@@ -235,9 +240,11 @@ class FileLedgers:
     Args:
         folder: The state folder; the ledgers are in a folder of it that is named after the host.
         host: Name of the host's folder; None = this host's id.
+        meeting: Where ledgers are announced to sessions with other state folders; None = the usual place.
     """
 
-    def __init__(self, folder: Path, *, host: str | None = None) -> None:
+    def __init__(self, folder: Path, *, host: str | None = None, meeting: Meeting | None = None) -> None:
+        self._meeting = meeting or Meeting()
         self.state: Final = folder
         self.folder: Final = folder / (host or host_id())
 
@@ -279,7 +286,8 @@ class FileLedgers:
                 hidden.unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
             raise LedgerError(f"cannot open a ledger in {self.folder}: {exc.strerror}; {_REMEDY}") from exc
-        return FileLedger(path, descriptor, content)
+        self._meeting.announce(path)
+        return FileLedger(path, descriptor, content, meeting=self._meeting)
 
     def claim(self, path: Path) -> FileLedger | None:
         """Take over a dead process's ledger; see `vmharness.hooks.Ledgers`."""
@@ -311,13 +319,21 @@ class FileLedgers:
         torn = len(content) - content.rfind(b"\n") - 1
         if torn and torn < len(content):
             os.ftruncate(descriptor, len(content) - torn)  # so that what we append is a line of its own
-        ledger = FileLedger(path, descriptor, content)
+        ledger = FileLedger(path, descriptor, content, meeting=self._meeting)
         ledger.shut_inbox()
         return ledger
 
     def paths(self) -> Iterator[Path]:
         """Yield the paths of all ledgers in sight, oldest first."""
         return iter(look(self.folder).ledgers)
+
+    def elsewhere(self) -> Iterator[Path]:
+        """Yield the paths of this user's ledgers in other state folders, as far as they are announced.
+
+        Raises:
+            LedgerError: They can't be read.
+        """
+        return (path for path in self._meeting.ledgers() if path.parent != self.folder.absolute())
 
     def living(self, path: Path) -> bool:
         """Whether somebody holds the ledger: its owner, a sweep or a reaper. In doubt, yes."""

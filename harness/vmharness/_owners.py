@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from pathlib import Path
 
 from vmharness._ledger import FileLedgers
 from vmharness._model import LABEL_SESSION, LABEL_TOKEN, MachineInfo, Record, State
 from vmharness._naming import is_made_up
+from vmharness.errors import LedgerError
 
 __all__ = ["Owner", "Owners"]
 
@@ -28,6 +30,8 @@ class Owner(StrEnum):
 
 class Owners:
     """The owners of all machines that the ledgers of this host name, as they are now.
+
+    Of this user's other state folders only those count that live: what dead ones left is theirs to sweep.
 
     Args:
         ledgers: The ledgers.
@@ -50,8 +54,8 @@ class Owners:
                 self._by_name.setdefault(key, []).append((record, owner))
 
     def _read(self, ledgers: FileLedgers) -> Iterator[tuple[Record, Owner]]:
-        for path in ledgers.paths():
-            living = ledgers.living(path)
+        here = [(path, ledgers.living(path)) for path in ledgers.paths()]
+        for path, living in (*here, *((path, True) for path in self._living_elsewhere(ledgers))):
             session_id, records, damage = ledgers.read(path)
             self.unreadable |= living and bool(damage)
             if session_id == self._session_id and session_id:
@@ -59,6 +63,13 @@ class Owners:
             else:
                 owner = Owner.LIVING if living else Owner.DEAD
             yield from ((record, owner) for record in records.values() if record.state is not State.GONE)
+
+    def _living_elsewhere(self, ledgers: FileLedgers) -> Sequence[Path]:
+        try:
+            return [path for path in ledgers.elsewhere() if ledgers.living(path)]
+        except LedgerError:
+            self.unreadable = True
+            return ()
 
     def of(self, info: MachineInfo, *, endpoint: str) -> Owner:
         """Return whose a machine of a listing is; on engines without labels, judged by name and time."""

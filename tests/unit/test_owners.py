@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from vmharness import MachineInfo, MachineState, Record, State
 from vmharness._ledger import FileLedger, FileLedgers
+from vmharness._meeting import Meeting
 from vmharness._owners import Owner, Owners
 from vmharness.provider import LABEL_SESSION, LABEL_TOKEN
 
@@ -55,6 +58,30 @@ def write(ledgers: FileLedgers) -> Iterator[Write]:
     yield write
     for ledger in living:
         ledger.abandon()
+
+
+@pytest.mark.parametrize(("dead", "expected"), [(False, Owner.LIVING), (True, Owner.STRANGER)])
+def test_of_other_state_folders_only_the_living_count(tmp_path: Path, *, dead: bool, expected: Owner) -> None:
+    meeting = Meeting(tmp_path)
+    there = FileLedgers(tmp_path / "there", host="host", meeting=meeting).open("other")
+    there.write(replace(PLAIN, name="web"))
+    if dead:
+        there.abandon()
+
+    here = FileLedgers(tmp_path / "here", host="host", meeting=meeting)
+
+    assert owner(here, replace(BARE, name="web")) is expected
+    there.abandon()
+
+
+def test_where_others_cannot_be_read_nothing_is_surely_nobodys(tmp_path: Path) -> None:
+    Meeting(tmp_path).announce(tmp_path / "some.ledger")
+    announcements = tmp_path / f"vmharness-{os.geteuid()}" / "ledgers"
+    (announcements / "some.ledger").unlink()
+    announcements.rmdir()
+    announcements.touch()
+
+    assert Owners(FileLedgers(tmp_path / "here", host="host", meeting=Meeting(tmp_path))).unreadable
 
 
 def owner(ledgers: FileLedgers, info: MachineInfo, session: str = "mine") -> Owner:
