@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from vmharness.errors import Busy, EngineUnavailable, ProviderError
+from vmharness.errors import Busy, EngineUnavailable, NameTaken, ProviderError
 from vmharness.provider import (
     AutoChosen,
     CommandResult,
@@ -19,6 +19,7 @@ from vmharness.provider import (
     ListsImages,
     MachineInfo,
     Provider,
+    Renames,
     RunsCommands,
     Settles,
     ShowsDelete,
@@ -53,6 +54,7 @@ class DockerProvider(
     ShowsDelete,
     RunsCommands,
     StartsAndStops,
+    Renames,
 ):
     """Containers of one Docker engine that stay up. Keeps no state; may be used from several threads.
 
@@ -175,6 +177,17 @@ class DockerProvider(
         """Stop the machine; what runs in it gets SIGTERM, and two seconds later SIGKILL."""
         with self._working(f"stop machine {name!r}", name, timeout) as (engine, container):
             engine.api.stop(container, timeout=_STOP_S)
+
+    def rename(self, name: str, new: str, *, timeout: float) -> None:
+        """Give the machine another name, while it runs; its labels stay."""
+        with self._working(f"rename machine {name!r} to {new!r}", name, timeout) as (engine, container):
+            if find(engine.api, new) is not None:
+                raise NameTaken(
+                    f"cannot rename machine {name!r}: there is a machine {new!r}",
+                    backend=BACKEND,
+                    machine=new,
+                )
+            engine.api.rename(container, new)
 
     def fronts(self) -> Sequence[Front]:
         """Return Docker's command, if it asks the same engine: of `tc.host` only testcontainers knows."""

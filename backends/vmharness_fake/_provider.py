@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vmharness.errors import CreateFailed, ProviderError
+from vmharness.errors import CreateFailed, NameTaken, ProviderError
 from vmharness.provider import (
     Clones,
     CommandResult,
@@ -20,6 +20,7 @@ from vmharness.provider import (
     ListsImages,
     MachineInfo,
     MachineState,
+    Renames,
     RunsCommands,
     Settles,
     ShowsDelete,
@@ -30,7 +31,7 @@ from vmharness.provider import (
 from vmharness_fake._engine import StoredMachine
 from vmharness_fake._programs import run_program
 from vmharness_fake._settings import FOLDER
-from vmharness_fake._specs import IMAGES, LABEL_LENGTH
+from vmharness_fake._specs import IMAGES, LABEL_LENGTH, complete
 from vmharness_fake._verbs import Verbs
 
 __all__ = [
@@ -42,7 +43,16 @@ __all__ = [
 
 
 class UnlabelledFakeProvider(
-    Verbs, Describes, Inspects, ListsImages, RunsCommands, CopiesFiles, StartsAndStops, Clones, Settles
+    Verbs,
+    Describes,
+    Inspects,
+    ListsImages,
+    RunsCommands,
+    CopiesFiles,
+    StartsAndStops,
+    Clones,
+    Renames,
+    Settles,
 ):
     """Machines of a fake engine that has no labels."""
 
@@ -135,6 +145,19 @@ class UnlabelledFakeProvider(
             if spec.name in engine.machines:
                 engine.machines[spec.name] = replace(engine.machines[spec.name], files=original.files)
         return info
+
+    def rename(self, name: str, new: str, *, timeout: float) -> None:
+        """Give a machine another name, while it runs."""
+        with self._call("rename", name, timeout), self.store.locked() as engine:
+            machine = self._there(engine.machines.get(name), "rename", name)
+            if new in engine.machines:
+                raise NameTaken(f"cannot rename {name!r}: there is a {new!r}", backend="fake", machine=new)
+            try:
+                spec = complete(replace(machine.spec, name=new))
+            except CreateFailed as exc:
+                raise ProviderError(str(exc), backend="fake", machine=new) from exc
+            del engine.machines[name]
+            engine.machines[new] = replace(machine, spec=spec)
 
     def _set_stopped(self, name: str, what: str, timeout: float, *, stopped: bool) -> None:
         with self._call(what, name, timeout), self.store.locked() as engine:

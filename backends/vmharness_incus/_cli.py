@@ -165,6 +165,11 @@ class Client:
         args = ["--project", self.endpoint.project, verb, *flags, "--", self._at(name)]
         return _refusal(self._run(args, timeout=timeout))
 
+    def rename(self, name: str, new: str, *, timeout: float) -> str:
+        """Give an instance that is stopped another name; return "", or why it failed."""
+        args = ["--project", self.endpoint.project, "rename", "--", self._at(name), new]
+        return _refusal(self._run(args, timeout=timeout))
+
     def push(self, name: str, path: str, data: bytes, owner: Mapping[str, Any], *, timeout: float) -> str:
         """Put a file into an instance, for its owner's eyes only.
 

@@ -18,6 +18,7 @@ from vmharness.provider import (
     ListsImages,
     MachineInfo,
     Provider,
+    Renames,
     RunsCommands,
     Settles,
     ShowsDelete,
@@ -33,6 +34,7 @@ from vmharness_incus._endpoint import INCUS
 from vmharness_incus._exec import Execution
 from vmharness_incus._machine import NAME
 from vmharness_incus._power import power
+from vmharness_incus._rename import rename
 
 __all__ = ["IncusProvider"]
 
@@ -52,6 +54,7 @@ class IncusProvider(
     RunsCommands,
     StartsAndStops,
     Clones,
+    Renames,
 ):
     """Instances of one project of an Incus or LXD. Keeps no state; may be used from several threads.
 
@@ -142,6 +145,10 @@ class IncusProvider(
     def clone(self, source: str, spec: Spec, *, timeout: float) -> MachineInfo:
         """Make a running copy of a machine, which needn't stop for it."""
         return Clone(self._client, source, spec, timeout, clock=self._clock, sleep=self._sleep).run()
+
+    def rename(self, name: str, new: str, *, timeout: float) -> None:
+        """Give the machine another name; it is switched off for that, and started again."""
+        rename(self._client, name, new, timeout, clock=self._clock)
 
     def start(self, name: str, *, timeout: float) -> None:
         """Start the machine; one that runs is left alone."""

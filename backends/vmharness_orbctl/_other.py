@@ -21,6 +21,7 @@ from vmharness.provider import (
     MachineInfo,
     MachineState,
     Provider,
+    Renames,
     RunsCommands,
     Spec,
     StartsAndStops,
@@ -192,9 +193,16 @@ class OtherEngine:
             self.stop(name)
 
     def rename(self, key: str, name: str) -> None:
-        """Refuse: no backend can."""
-        self._find(key)
-        raise self._cannot("rename machines")
+        """Give a machine another name; it may stop for that, and runs again."""
+        info = self._find(key)
+        if not isinstance(self._provider, Renames):
+            raise self._cannot("rename machines")
+        try:
+            self._provider.rename(info.name, name, timeout=self._timeout)
+        except NameTaken as exc:
+            raise oops(f"rename '{key}': machine already exists: '{name}'") from exc
+        except (VMHarnessError, TimeoutError) as exc:
+            raise oops(f"rename '{key}': {exc}") from exc
 
     def run(self, key: str, argv: Sequence[str], *, user: str, workdir: str) -> int:
         """Run a command in a machine; its input is read to the end first, unless it is a terminal."""

@@ -290,16 +290,13 @@ class Books:
             for record in self.unfinished()
             if record.id not in ours and record.endpoint == endpoint and record.state is State.RUNNING
         }
-        try:
-            paths = [*self._ledgers.paths(), *self._ledgers.elsewhere()]
-        except LedgerError:
-            return frozenset(record.id for record in unsigned)
-        for path in paths:
+        here = list(self._ledgers.paths())
+        for path in (*here, *self._ledgers.elsewhere()):
             ours_too = any(book is not None and path == book.path for book in (book, self._ledger))
             if ours_too or not self._ledgers.living(path):
                 continue
             contents = self._ledgers.read(path)
-            if contents.damage:
+            if contents.damage and path in here:
                 return frozenset(record.id for record in unsigned)
             names |= {
                 record.name

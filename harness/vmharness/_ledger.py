@@ -328,11 +328,7 @@ class FileLedgers:
         return iter(look(self.folder).ledgers)
 
     def elsewhere(self) -> Iterator[Path]:
-        """Yield the paths of this user's ledgers in other state folders, as far as they are announced.
-
-        Raises:
-            LedgerError: They can't be read.
-        """
+        """Yield the paths of this user's ledgers in other state folders, as far as they are announced."""
         return (path for path in self._meeting.ledgers() if path.parent != self.folder.absolute())
 
     def living(self, path: Path) -> bool:

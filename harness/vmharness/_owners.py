@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from enum import StrEnum
-from pathlib import Path
 
 from vmharness._ledger import FileLedgers
 from vmharness._model import LABEL_SESSION, LABEL_TOKEN, MachineInfo, Record, State
 from vmharness._naming import is_made_up
-from vmharness.errors import LedgerError
 
 __all__ = ["Owner", "Owners"]
 
@@ -55,21 +53,16 @@ class Owners:
 
     def _read(self, ledgers: FileLedgers) -> Iterator[tuple[Record, Owner]]:
         here = [(path, ledgers.living(path)) for path in ledgers.paths()]
-        for path, living in (*here, *((path, True) for path in self._living_elsewhere(ledgers))):
+        elsewhere = [(path, True) for path in ledgers.elsewhere() if ledgers.living(path)]
+        for path, living in (*here, *elsewhere):
             session_id, records, damage = ledgers.read(path)
-            self.unreadable |= living and bool(damage)
+            # Elsewhere nobody would look for the cause: what can be read of those protects.
+            self.unreadable |= living and bool(damage) and (path, living) in here
             if session_id == self._session_id and session_id:
                 owner = Owner.THIS
             else:
                 owner = Owner.LIVING if living else Owner.DEAD
             yield from ((record, owner) for record in records.values() if record.state is not State.GONE)
-
-    def _living_elsewhere(self, ledgers: FileLedgers) -> Sequence[Path]:
-        try:
-            return [path for path in ledgers.elsewhere() if ledgers.living(path)]
-        except LedgerError:
-            self.unreadable = True
-            return ()
 
     def of(self, info: MachineInfo, *, endpoint: str) -> Owner:
         """Return whose a machine of a listing is; on engines without labels, judged by name and time."""

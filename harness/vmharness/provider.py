@@ -57,6 +57,7 @@ __all__ = [
     "MachineState",
     "Provider",
     "RecognisesCreate",
+    "Renames",
     "RunsCommands",
     "Settles",
     "ShowsDelete",
@@ -363,6 +364,29 @@ class Clones(Protocol):
 
         Raises:
             NameTaken, CreateFailed, CreateUnsettled, CreateTimeout: As `Provider.create`.
+        """
+
+
+@runtime_checkable
+class Renames(Protocol):
+    """Capability: a machine can get another name.
+
+    A session never uses it: its ledger knows a machine by the name that it was created under.
+    """
+
+    @abstractmethod
+    def rename(self, name: str, new: str, *, timeout: float) -> None:
+        """Give a machine another name; one that runs may stop for it, and runs again on return.
+
+        Args:
+            name: Its name.
+            new: The name that it gets.
+            timeout: Seconds until the deadline.
+
+        Raises:
+            NameTaken: There is a machine of the new name; nothing was changed.
+            ProviderError: It may have either name, and may be stopped.
+            TimeoutError: The deadline passed; likewise.
         """
 
 

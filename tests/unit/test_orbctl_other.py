@@ -99,11 +99,24 @@ def test_start_stop_and_clone(orbctl: Commands, engine: FakeProvider) -> None:
     assert rows[0]["image"] == rows[1]["image"]
 
 
+def test_a_renamed_machine_keeps_its_id(orbctl: Commands) -> None:
+    orbctl("create", "ubuntu:24.04", "vm-1")
+    orbctl("create", "ubuntu:24.04", "vm-3")
+    (before, _) = json.loads(orbctl("list", "-f", "json").stdout)
+
+    assert orbctl.says("rename", "vm-1", "vm-2") == ""
+    taken = orbctl.says("rename", "vm-2", "vm-3", status=1)
+
+    (after, _) = json.loads(orbctl("list", "-f", "json").stdout)
+    assert (after["name"], after["id"], after["state"]) == ("vm-2", before["id"], "running")
+    assert "machine already exists: 'vm-3'" in taken
+
+
 def test_what_no_backend_can_says_so(orbctl: Commands) -> None:
     orbctl("create", "ubuntu:24.04", "vm-1")
 
-    for words in (("rename", "vm-1", "vm-2"), ("default", "vm-1")):
-        assert orbctl.says(*words, status=1).startswith("[-32098] not supported: the backend fake can't ")
+    said = orbctl.says("default", "vm-1", status=1)
+    assert said.startswith("[-32098] not supported: the backend fake can't ")
     assert "is not OrbStack's to stop" in orbctl.says("stop", status=1)
     assert orbctl.says("default") == "vm-1\n"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -74,14 +73,17 @@ def test_of_other_state_folders_only_the_living_count(tmp_path: Path, *, dead: b
     there.abandon()
 
 
-def test_where_others_cannot_be_read_nothing_is_surely_nobodys(tmp_path: Path) -> None:
-    Meeting(tmp_path).announce(tmp_path / "some.ledger")
-    announcements = tmp_path / f"vmharness-{os.geteuid()}" / "ledgers"
-    (announcements / "some.ledger").unlink()
-    announcements.rmdir()
-    announcements.touch()
+def test_damage_elsewhere_makes_nothing_here_doubtful(tmp_path: Path) -> None:
+    meeting = Meeting(tmp_path)
+    there = FileLedgers(tmp_path / "there", host="host", meeting=meeting).open("other")
+    there.write(replace(PLAIN, name="web"))
+    with there.path.open("a") as file:
+        file.write("garbled\n")
+    here = FileLedgers(tmp_path / "here", host="host", meeting=meeting)
 
-    assert Owners(FileLedgers(tmp_path / "here", host="host", meeting=Meeting(tmp_path))).unreadable
+    assert not Owners(here).unreadable
+    assert owner(here, replace(BARE, name="web")) is Owner.LIVING
+    there.abandon()
 
 
 def owner(ledgers: FileLedgers, info: MachineInfo, session: str = "mine") -> Owner:
