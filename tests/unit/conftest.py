@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,7 @@ def make_session(
         providers: Sequence[Provider] = (engine,),
         connect: Callable[[str, str | None], Provider] | None = None,
         id: str = "",
+        **more: Any,
     ) -> Session:
         by_endpoint = {provider.endpoint: provider for provider in providers}
 
@@ -70,6 +72,7 @@ def make_session(
             clock=clock,
             id=id,
             start=lambda name, task: tasks.append(task),
+            **more,
         )
         session.open()
         return session
