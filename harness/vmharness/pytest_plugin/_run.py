@@ -63,6 +63,8 @@ class Run:
         self._summed_up = False
         # pytest captures what is written while tests run; then the summary says it.
         self._live = False
+        # What is said while all hangs must not wait for the summary, nor be captured.
+        self._stderr: int | None = _duplicate(2)
 
     @property
     def session(self) -> Session:
@@ -81,6 +83,7 @@ class Run:
                 id=self._run_id(),
                 began_at=self._began_at,
                 say=self._say,
+                alarm=self._alarm,
             )
             _ = session.ledger  # without one there is no session
             self._session = session
@@ -105,6 +108,11 @@ class Run:
         if self._live and terminal is not None:
             terminal.ensure_newline()
             terminal.write_line(f"vmharness: {text}")
+
+    def _alarm(self, text: str) -> None:
+        """Say something where all else hangs, past what captures."""
+        if self._stderr is not None:
+            os.write(self._stderr, f"\nvmharness: {text}\n".encode())
 
     def pytest_report_header(self) -> list[str]:
         """Name the backend without asking it, and the plugins that are switched off."""
@@ -323,6 +331,9 @@ class Run:
                 os.environ[_SESSION_VARIABLE] = self._outer_id
         if self._signals is not None:
             self._signals.restore()
+        descriptor, self._stderr = self._stderr, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _say_what_is_left(self, session: Session) -> None:
         """Say it where there was no summary: there is no terminal, or the run ended before or within it."""
@@ -330,6 +341,14 @@ class Run:
             self._parts = self._parts or [self._part(session)]
             sys.stderr.write("".join(f"vmharness: {line}\n" for line in self._lines()))
             sys.stderr.flush()
+
+
+def _duplicate(descriptor: int) -> int | None:
+    """Return another descriptor of the same file; None if there is none."""
+    try:
+        return os.dup(descriptor)
+    except OSError:
+        return None
 
 
 def _worker_sweep(worker: dict[str, Any], settings: Settings) -> SweepMode:
