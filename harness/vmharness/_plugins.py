@@ -6,8 +6,10 @@ Only what is asked for by name is loaded, so a broken plugin breaks only what us
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +22,17 @@ from vmharness.provider import AutoChosen, Provider
 
 __all__ = [
     "BACKENDS",
+    "INTERFACES",
     "LIFECYCLE",
+    "STAND_INS",
+    "cache_folder",
     "choose_provider",
+    "distribution",
     "installed",
     "load_lifecycle",
     "load_stand_in",
     "open_provider",
+    "stale",
 ]
 
 BACKENDS: Final = "vmharness.backends"
@@ -33,10 +40,36 @@ LIFECYCLE: Final = "vmharness.lifecycle"
 STAND_INS: Final = "vmharness.stand_ins"
 StandIn = Callable[[str, Path], str]
 
+# The versions of the interface that this vmharness speaks, and where a plugin may say which one it is built
+# for: in the module that its entry point names.
+INTERFACES: Final = range(1, 2)
+_UNSTATED: Final = 1
+_STATED: Final = "VMHARNESS_INTERFACE"
+
 
 def installed(namespace: str) -> Sequence[EntryPoint]:
     """Return the entry points of a namespace, sorted by name; nothing is loaded."""
     return sorted(entry_points(group=namespace), key=lambda point: (point.name, point.value))
+
+
+def distribution(point: EntryPoint) -> str:
+    """Return name and version of the distribution that an entry point is from."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
+
+
+def stale(namespace: str) -> Sequence[str]:
+    """Return the names of which stevedore remembers something else than is installed."""
+    manager: NamedExtensionManager[Any] = NamedExtensionManager(namespace, [])  # loads none
+    seen = {(point.name, point.value) for point in manager.list_entry_points()}
+    there = {(point.name, point.value) for point in installed(namespace)}
+    return sorted({name for name, _ in seen ^ there})
+
+
+def cache_folder() -> Path:
+    """Return where stevedore keeps what it remembers of entry points; it may be deleted at any time."""
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches/Python Entry Points").expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser(), "python-entrypoints")
 
 
 def open_provider(backend: str, endpoint: str | None = None) -> Provider:
@@ -57,15 +90,18 @@ def open_provider(backend: str, endpoint: str | None = None) -> Provider:
         raise UnknownBackend(str(exc)) from exc
     try:
         provider = connect(endpoint)
-    except ProviderError:
+        if not isinstance(provider, Provider):
+            raise PluginError(
+                f"cannot use backend {backend!r}: its entry point gives a {type(provider).__name__}, which "
+                "lacks some of create, list, delete, exists and endpoint"
+            )
+        place: object = provider.endpoint
+        if not isinstance(place, str):
+            raise PluginError(f"cannot use backend {backend!r}: its endpoint is {place!r}, and no text")
+    except (PluginError, ProviderError):
         raise
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise PluginError(f"cannot open backend {backend!r}: {type(exc).__name__}: {exc}") from exc
-    if not isinstance(provider, Provider):
-        raise PluginError(
-            f"cannot use backend {backend!r}: its entry point gives a {type(provider).__name__}, which lacks "
-            "some of create, list, delete, exists and endpoint"
-        )
     return provider
 
 
@@ -109,7 +145,7 @@ def load_lifecycle(names: Sequence[str]) -> Sequence[tuple[str, Lifecycle]]:
     for name, kind in zip(names, kinds, strict=True):
         try:
             plugin = kind()
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:
             raise PluginError(f"cannot make lifecycle plugin {name!r}: {type(exc).__name__}: {exc}") from exc
         if not isinstance(plugin, Lifecycle):
             raise PluginError(
@@ -163,26 +199,75 @@ def _load(namespace: str, kind: str, names: Sequence[str]) -> Sequence[Any]:
             on_load_failure_callback=_raise,
             on_missing_entrypoints_callback=missing,
         )
-    except AssertionError as exc:  # stevedore hands it through without asking us
-        raise PluginError(f"cannot load {kind} {' or '.join(names)}: AssertionError: {exc}") from exc
+    except (AssertionError, SystemExit) as exc:  # stevedore hands them through without asking us
+        raise PluginError(f"cannot load {kind} {' or '.join(names)}: {type(exc).__name__}: {exc}") from exc
+    for extension in manager.extensions:
+        _check_installed(extension.entry_point)
+        _check_interface(namespace, kind, extension.entry_point)
     return [extension.plugin for extension in manager.extensions]
 
 
 def _raise(manager: object, point: EntryPoint, error: BaseException) -> None:
     del manager
+    _check_installed(point)
+    hint = ""
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "vmharness":
+        hint = f"; it may be built for another version than this {_this()}: upgrade whichever is older"
     raise PluginError(
-        f"cannot load plugin {point.name!r} ({point.value}): {type(error).__name__}: {error}"
+        f"cannot load plugin {point.name!r} ({point.value}): {type(error).__name__}: {error}{hint}"
     ) from error
+
+
+def _check_installed(point: EntryPoint) -> None:
+    """Raise PluginError if what stevedore gave for a name isn't what is installed under it."""
+    values = sorted({one.value for one in installed(point.group) if one.name == point.name})
+    if point.value not in values:
+        raise PluginError(
+            f"cannot load plugin {point.name!r}: stevedore takes it for {point.value}, and installed is "
+            f"{' and '.join(values) or 'none of that name'}; {_stale()}"
+        )
+
+
+def _check_interface(namespace: str, kind: str, point: EntryPoint) -> None:
+    """Raise PluginError if a loaded plugin says that it is built for an interface that isn't spoken here."""
+    stated = getattr(sys.modules.get(point.module), _STATED, _UNSTATED)
+    if type(stated) is int and stated in INTERFACES:
+        return
+    whose = next(
+        (
+            distribution(one)
+            for one in installed(namespace)
+            if (one.name, one.value) == (point.name, point.value)
+        ),
+        "an unknown distribution",
+    )
+    plugin = f"cannot use {kind} {point.name!r} of {whose}: "
+    if type(stated) is not int:
+        raise PluginError(f"{plugin}its {_STATED} is {stated!r}, and no number")
+    older = "vmharness" if stated >= INTERFACES.stop else whose.rpartition(" ")[0]
+    oldest, newest = INTERFACES[0], INTERFACES[-1]
+    spoken = str(newest) if oldest == newest else f"{oldest} to {newest}"
+    raise PluginError(
+        f"{plugin}it is built for interface {stated}, and {_this()} speaks {spoken}; upgrade {older}"
+    )
+
+
+def _this() -> str:
+    """Return our name, and our version if we are installed."""
+    try:
+        return f"vmharness {version('vmharness')}"
+    except PackageNotFoundError:  # run from a checkout
+        return "vmharness"
+
+
+def _stale() -> str:
+    return f"stevedore's cache of entry points is stale; delete the folder {cache_folder()}"
 
 
 def _unknown(kind: str, namespace: str, name: str) -> str:
     names = sorted({point.name for point in installed(namespace)})
     if name in names:
-        return (
-            f"cannot find {kind} {name!r} through stevedore, though it is installed: stevedore's cache "
-            "of entry points is stale; delete the folder python-entrypoints in your cache folder (on macOS: "
-            "'Python Entry Points')"
-        )
+        return f"cannot find {kind} {name!r} through stevedore, though it is installed: {_stale()}"
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"unknown {kind} {name!r}; installed: {', '.join(names) or 'none'}{hint}"

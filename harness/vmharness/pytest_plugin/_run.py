@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from vmharness._settings import DEFAULT_LIFECYCLE, Leaks, Settings, SweepMode
+from vmharness._settings import DEFAULT_LIFECYCLE, FALLS, Leaks, Settings, SweepMode
 from vmharness.errors import CleanupFailed, EngineUnavailable, VMHarnessError
 from vmharness.pytest_plugin._interrupts import Interrupts
 from vmharness.pytest_plugin._names import Names
@@ -28,14 +28,6 @@ __all__ = ["RUN", "Run"]
 
 # Tells the commands that a test calls which session they are called from.
 _SESSION_VARIABLE: Final = "VMHARNESS_SESSION"
-# What falls when a plugin is switched off, for the header.
-_FALLS: Final = {
-    "reaper": "machines of a killed run stay until the next session's sweep",
-    "signals": "SIGTERM and SIGHUP leave machines to the next session's sweep",
-    "sweep": "machines of dead sessions stay",
-    "tracking": "machines that tests make by other means stay",
-    "teardown": "machines stay until the session's end",
-}
 
 
 class Run:
@@ -124,9 +116,9 @@ class Run:
                 "Ctrl+C and SIGINT end nothing; SIGTERM ends the run in good order"
             )
         if settings.sweep is SweepMode.OFF:
-            lines.append(f"vmharness: sweep=off: {_FALLS['sweep']}")
+            lines.append(f"vmharness: sweep=off: {FALLS['sweep']}")
         lines += [
-            f"vmharness: lifecycle plugin {name} is off: {_FALLS[name]}"
+            f"vmharness: lifecycle plugin {name} is off: {FALLS[name]}"
             for name in DEFAULT_LIFECYCLE
             if name not in settings.lifecycle
         ]
