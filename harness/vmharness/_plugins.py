@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from stevedore.exception import NoMatches
 from stevedore.named import NamedExtensionManager
@@ -95,7 +95,7 @@ def open_provider(backend: str, endpoint: str | None = None) -> Provider:
                 f"cannot use backend {backend!r}: its entry point gives a {type(provider).__name__}, which "
                 "lacks some of create, list, delete, exists and endpoint"
             )
-        place: object = provider.endpoint
+        place = cast("object", provider.endpoint)
         if not isinstance(place, str):
             raise PluginError(f"cannot use backend {backend!r}: its endpoint is {place!r}, and no text")
     except (PluginError, ProviderError):
