@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from vmharness._plugins import (
@@ -117,9 +117,13 @@ def check_backends(engines: Sequence[Engine], configured: str) -> Iterator[Findi
         )
 
 
-def check_cache() -> Iterator[Finding]:
-    """Yield what stevedore remembers wrongly: an installed plugin isn't found, or another one is taken."""
-    wrong = [name for namespace in (BACKENDS, LIFECYCLE, STAND_INS) for name in stale(namespace)]
+def check_cache(remembered_wrongly: Callable[[str], Sequence[str]] = stale) -> Iterator[Finding]:
+    """Yield what stevedore remembers wrongly: an installed plugin isn't found, or another one is taken.
+
+    Args:
+        remembered_wrongly: Returns the names of a namespace of which it does so.
+    """
+    wrong = [name for namespace in (BACKENDS, LIFECYCLE, STAND_INS) for name in remembered_wrongly(namespace)]
     if wrong:
         yield Finding(
             level=Level.WARNING,
