@@ -101,7 +101,8 @@ def check_settings(environ: Mapping[str, str], folder: Path) -> tuple[Settings, 
     try:
         return Settings(**good), findings
     except SettingsError:  # prefixes that are malformed are missing here
-        return Settings(**{**good, "sweep": Settings().sweep}), findings
+        del good["sweep"]
+        return Settings(**good), findings
 
 
 def _only(sources: Sequence[Source], *names: str) -> Sequence[Source]:

@@ -103,7 +103,10 @@ class Run:
 
     def _alarm(self, text: str) -> None:
         """Say something where all else hangs, past what captures."""
-        if self._stderr is not None:
+        terminal: Any = self._config.pluginmanager.getplugin("terminalreporter")
+        if self._live and terminal is not None:
+            terminal.flush()  # it was said
+        elif self._stderr is not None:
             os.write(self._stderr, f"\nvmharness: {text}\n".encode())
 
     def pytest_report_header(self) -> list[str]:
