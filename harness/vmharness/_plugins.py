@@ -85,7 +85,7 @@ def open_provider(backend: str, endpoint: str | None = None) -> Provider:
         EngineUnavailable: What it needs isn't installed.
     """
     try:
-        connect = _load(BACKENDS, "backend", [backend])[0]
+        connect = _load(BACKENDS, "backend", backend)
     except NoMatches as exc:
         raise UnknownBackend(str(exc)) from exc
     try:
@@ -93,11 +93,15 @@ def open_provider(backend: str, endpoint: str | None = None) -> Provider:
         if not isinstance(provider, Provider):
             raise PluginError(
                 f"cannot use backend {backend!r}: its entry point gives a {type(provider).__name__}, which "
-                "lacks some of create, list, delete, exists and endpoint"
+                "lacks some of create, list, delete, exists and endpoint; upgrade or uninstall "
+                f"{_whose(BACKENDS, backend)}"
             )
         place = cast("object", provider.endpoint)
         if not isinstance(place, str):
-            raise PluginError(f"cannot use backend {backend!r}: its endpoint is {place!r}, and no text")
+            raise PluginError(
+                f"cannot use backend {backend!r}: its endpoint is {place!r}, and no text; upgrade or "
+                f"uninstall {_whose(BACKENDS, backend)}"
+            )
     except (PluginError, ProviderError):
         raise
     except (Exception, SystemExit) as exc:
@@ -139,17 +143,18 @@ def load_lifecycle(names: Sequence[str]) -> Sequence[tuple[str, Lifecycle]]:
     """
     loaded: list[tuple[str, Lifecycle]] = []
     try:
-        kinds = _load(LIFECYCLE, "lifecycle plugin", names)
+        kinds = [(name, _load(LIFECYCLE, "lifecycle plugin", name)) for name in names]
     except NoMatches as exc:
         raise PluginError(str(exc)) from exc
-    for name, kind in zip(names, kinds, strict=True):
+    for name, kind in kinds:
         try:
             plugin = kind()
         except (Exception, SystemExit) as exc:
             raise PluginError(f"cannot make lifecycle plugin {name!r}: {type(exc).__name__}: {exc}") from exc
         if not isinstance(plugin, Lifecycle):
             raise PluginError(
-                f"cannot use lifecycle plugin {name!r}: a {type(plugin).__name__} is no vmharness.Lifecycle"
+                f"cannot use lifecycle plugin {name!r}: a {type(plugin).__name__} is no vmharness.Lifecycle; "
+                f"upgrade or uninstall {_whose(LIFECYCLE, name)}"
             )
         loaded.append((name, plugin))
     return loaded
@@ -169,53 +174,58 @@ def load_stand_in(command: str) -> StandIn:
         PluginError: None is installed, it can't be loaded, or two have the name.
     """
     try:
-        stand_in: StandIn = _load(STAND_INS, "stand-in", [command])[0]
+        stand_in: StandIn = _load(STAND_INS, "stand-in", command)
     except NoMatches as exc:
         raise PluginError(str(exc)) from exc
     return stand_in
 
 
-def _load(namespace: str, kind: str, names: Sequence[str]) -> Sequence[Any]:
-    """Load what the named entry points point at, in the order of the names.
+def _load(namespace: str, kind: str, name: str) -> Any:
+    """Load what an entry point points at.
 
     Raises:
-        NoMatches: One isn't installed; the message says what is.
-        PluginError: One can't be loaded, or two have the name.
+        NoMatches: It isn't installed; the message says what is.
+        PluginError: It can't be loaded, two have the name, or it is built for an interface not spoken here.
     """
 
     def missing(absent: Iterable[str]) -> None:
         raise NoMatches(_unknown(kind, namespace, min(absent)))
 
+    def failed(manager: object, point: EntryPoint, error: BaseException) -> None:
+        del manager
+        _check_installed(point)
+        raise PluginError(_failed(point, error)) from error
+
     # stevedore's own resolver takes one of two adjacent namesakes, and overwrites others unasked.
-    for name in names:
-        if len({point.value for point in installed(namespace) if point.name == name}) > 1:
-            raise PluginError(_duplicate(kind, namespace, name))
+    if len({point.value for point in installed(namespace) if point.name == name}) > 1:
+        raise PluginError(_duplicate(kind, namespace, name))
     try:
         manager: NamedExtensionManager[Any] = NamedExtensionManager(
             namespace,
-            list(names),
+            [name],
             invoke_on_load=False,
-            name_order=True,
-            on_load_failure_callback=_raise,
+            on_load_failure_callback=failed,
             on_missing_entrypoints_callback=missing,
         )
     except (AssertionError, SystemExit) as exc:  # stevedore hands them through without asking us
-        raise PluginError(f"cannot load {kind} {' or '.join(names)}: {type(exc).__name__}: {exc}") from exc
-    for extension in manager.extensions:
-        _check_installed(extension.entry_point)
-        _check_interface(namespace, kind, extension.entry_point)
-    return [extension.plugin for extension in manager.extensions]
+        point = next(point for point in installed(namespace) if point.name == name)
+        raise PluginError(_failed(point, exc)) from exc
+    (extension,) = manager.extensions
+    _check_installed(extension.entry_point)
+    _check_interface(kind, extension.entry_point)
+    return extension.plugin
 
 
-def _raise(manager: object, point: EntryPoint, error: BaseException) -> None:
-    del manager
-    _check_installed(point)
-    hint = ""
+def _failed(point: EntryPoint, error: BaseException) -> str:
+    remedy = f"upgrade or uninstall {_whose(point.group, point.name)}"
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "vmharness":
-        hint = f"; it may be built for another version than this {_this()}: upgrade whichever is older"
-    raise PluginError(
-        f"cannot load plugin {point.name!r} ({point.value}): {type(error).__name__}: {error}{hint}"
-    ) from error
+        remedy = f"it may be built for another version than this {_this()}: upgrade whichever is older"
+    return f"cannot load plugin {point.name!r} ({point.value}): {type(error).__name__}: {error}; {remedy}"
+
+
+def _whose(namespace: str, name: str) -> str:
+    """Return the distributions that a plugin of that name is from."""
+    return " and ".join(sorted({distribution(one) for one in installed(namespace) if one.name == name}))
 
 
 def _check_installed(point: EntryPoint) -> None:
@@ -228,22 +238,15 @@ def _check_installed(point: EntryPoint) -> None:
         )
 
 
-def _check_interface(namespace: str, kind: str, point: EntryPoint) -> None:
+def _check_interface(kind: str, point: EntryPoint) -> None:
     """Raise PluginError if a loaded plugin says that it is built for an interface that isn't spoken here."""
     stated = getattr(sys.modules.get(point.module), _STATED, _UNSTATED)
     if type(stated) is int and stated in INTERFACES:
         return
-    whose = next(
-        (
-            distribution(one)
-            for one in installed(namespace)
-            if (one.name, one.value) == (point.name, point.value)
-        ),
-        "an unknown distribution",
-    )
+    whose = _whose(point.group, point.name)
     plugin = f"cannot use {kind} {point.name!r} of {whose}: "
     if type(stated) is not int:
-        raise PluginError(f"{plugin}its {_STATED} is {stated!r}, and no number")
+        raise PluginError(f"{plugin}its {_STATED} is {stated!r}, and no number; upgrade {whose}")
     older = "vmharness" if stated >= INTERFACES.stop else whose.rpartition(" ")[0]
     oldest, newest = INTERFACES[0], INTERFACES[-1]
     spoken = str(newest) if oldest == newest else f"{oldest} to {newest}"

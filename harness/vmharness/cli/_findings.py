@@ -133,16 +133,17 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def check_signals(handler: Callable[[int], object] = signal.getsignal) -> Iterator[Finding]:
     """Yield what this process, and so what is started like it, ignores."""
-    ignored = [number.name for number in _ENDING if handler(number) is signal.SIG_IGN]
+    heard = [number.name for number in _ENDING if handler(number) is not signal.SIG_IGN]
+    ignored = [number.name for number in _ENDING if number.name not in heard]
     if ignored:
         yield Finding(
             level=Level.WARNING,
             about="signals",
-            what=f"{' and '.join(ignored)} are ignored here, as in what nohup or a script's & starts: "
-            "they end no run that is started from here",
-            remedy="to end such a run in good order, send it one of the others"
-            if len(ignored) < len(_ENDING)
-            else "start runs without ignored signals; what a killed one leaves, its reaper deletes",
+            what=f"runs that are started from here ignore {' and '.join(ignored)}, as those do that nohup or "
+            "a script's & starts",
+            remedy=f"to end one in good order, send it {' or '.join(heard)}"
+            if heard
+            else "don't ignore them where runs are started; what a killed one leaves, its reaper deletes",
         )
 
 

@@ -72,15 +72,16 @@ def lifecycle_plugins(settings: Settings) -> Sequence[Plugin]:
 def check_lifecycle(plugins: Sequence[Plugin]) -> Iterator[Finding]:
     """Yield those that don't load; one that is on prevents every session."""
     for plugin in plugins:
-        if not plugin.loads:
-            on = plugin.place is not None
-            yield Finding(
-                level=Level.ERROR if on else Level.WARNING,
-                about="lifecycle",
-                what=plugin.error,
-                remedy=_mend(plugin.distribution)
-                + (f", or switch it off: lifecycle = -{plugin.name}" if on else ""),
-            )
+        if plugin.loads:
+            continue
+        on = plugin.place is not None
+        out = f"switch it off by -{plugin.name} in" if plugin.name in FALLS else f"take {plugin.name} out of"
+        yield Finding(
+            level=Level.ERROR if on else Level.WARNING,
+            about="lifecycle",
+            what=plugin.error,
+            remedy=f"or {out} the setting lifecycle" if on else "",
+        )
 
 
 def check_backends(engines: Sequence[Engine], configured: str) -> Iterator[Finding]:
@@ -91,7 +92,6 @@ def check_backends(engines: Sequence[Engine], configured: str) -> Iterator[Findi
                 level=Level.ERROR if engine.backend == configured else Level.WARNING,
                 about="backends",
                 what=f"{engine.backend}: {engine.error}",
-                remedy=_mend(engine.distribution),
             )
     chosen = next((engine for engine in engines if engine.backend == configured), None)
     if configured and chosen is None:
@@ -132,7 +132,3 @@ def check_cache(remembered_wrongly: Callable[[str], Sequence[str]] = stale) -> I
             f"{', '.join(wrong)} isn't what is installed",
             remedy=f"delete the folder {cache_folder()}; it is made again",
         )
-
-
-def _mend(distribution: str) -> str:
-    return f"upgrade or uninstall {distribution}" if distribution else "install it"

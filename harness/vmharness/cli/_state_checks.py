@@ -71,7 +71,7 @@ def _probe(folder: Path) -> str:
             if not lock(file.fileno()) or is_free(Path(file.name)):
                 return f"the file system of {folder} has no working locks"
     except OSError as exc:
-        return f"{folder}: {exc.strerror}"
+        return f"no file can be written in {folder}: {exc.strerror}"
     return ""
 
 
