@@ -478,7 +478,8 @@ class TestChooseProvider:
         assert str(raised.value).splitlines() == [
             "no engine answers, and no backend is set:",
             "  c: no client; pip install it",
-            "  e: cannot load plugin 'e' (broken:x): ZeroDivisionError: oops; upgrade or uninstall broken 1.0",
+            "  e: cannot load plugin 'e' (broken:x): ZeroDivisionError: oops; "
+            "upgrade or uninstall broken 1.0",
             "  b: Off is not running",
             "  a: OffToo is not running",
         ]
