@@ -93,6 +93,18 @@ def test_each_is_told_of_once(told: Told, make: Callable[[float], Watch]) -> Non
     assert [what for what, _, _ in told.said] == ["outer", "inner"]
 
 
+def test_after_an_inner_call_the_outer_one_is_watched_again() -> None:
+    outer = threading.Event()
+    watch = Watch(lambda what, *_: outer.set() if what == "outer" else None, patience_s=AT_ONCE)
+
+    def two() -> bool:
+        watch.call("inner", __file__, lambda: None)
+        return outer.wait(BOUND_S)
+
+    assert watch.call("outer", __file__, two)
+    watch.end()
+
+
 def test_a_call_in_another_thread_is_told_of_too(told: Told, make: Callable[[float], Watch]) -> None:
     watch = make(AT_ONCE)
     thread = threading.Thread(target=lambda: watch.call("there", __file__, lambda: told.news.wait(BOUND_S)))
