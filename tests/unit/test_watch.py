@@ -95,7 +95,12 @@ def test_each_is_told_of_once(told: Told, make: Callable[[float], Watch]) -> Non
 
 def test_after_an_inner_call_the_outer_one_is_watched_again() -> None:
     outer = threading.Event()
-    watch = Watch(lambda what, *_: outer.set() if what == "outer" else None, patience_s=AT_ONCE)
+
+    def tell(what: str, seconds: float, place: str) -> None:
+        if what == "outer":
+            outer.set()
+
+    watch = Watch(tell, patience_s=AT_ONCE)
 
     def two() -> bool:
         watch.call("inner", __file__, lambda: None)
