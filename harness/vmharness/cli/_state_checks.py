@@ -79,6 +79,8 @@ def check_ledgers(ledgers: FileLedgers) -> Iterator[Finding]:
     """Yield what dead runs left on the books, and what of the books can't be read."""
     try:
         paths = sorted(ledgers.folder.glob(f"*{SUFFIX}"))
+        # What dead ones left in other state folders is theirs to sweep.
+        paths += [path for path in ledgers.elsewhere() if ledgers.living(path)]
         ProtectedList(ledgers.folder).read()
     except (OSError, LedgerError) as exc:
         yield _state(Level.ERROR, str(exc))
@@ -100,7 +102,9 @@ def _check_ledger(ledgers: FileLedgers, path: Path) -> Iterator[Finding]:
             Level.WARNING,
             f"the ledger {path}, of a {'living' if living else 'dead'} run, is damaged: "
             f"{'; '.join(contents.damage)}",
-            "look for machines that it may name, then delete the file",
+            "end that run: until then machines stay that have no label and might be its own"
+            if living
+            else "look for machines that it may name, then delete the file",
         )
     if living:
         return
