@@ -10,6 +10,7 @@ import pytest
 
 from vmharness import Lifecycle, Provider, Session, Settings
 from vmharness._ledger import FileLedgers
+from vmharness._meeting import Meeting
 from vmharness._plugins import load_lifecycle
 from vmharness._providers import Providers
 from vmharness.testing._fake_clock import FakeClock
@@ -25,7 +26,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def ledgers(tmp_path: Path) -> FileLedgers:
-    return FileLedgers(tmp_path / "state", host="host")
+    return FileLedgers(tmp_path / "state", host="host", meeting=Meeting(tmp_path))
 
 
 @pytest.fixture
