@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vmharness.errors import LedgerError
 
-__all__ = ["boot_id", "check_private", "host_id", "make_private", "state_folder"]
+__all__ = ["boot_id", "check_private", "host_id", "make_private", "state_folder", "usual_folder"]
 
 _REMEDY = "set VMHARNESS_STATE_DIR to a folder of your own on a local disk"
 
@@ -52,18 +52,23 @@ def state_folder(environ: Mapping[str, str]) -> Path:
     explicit = environ.get("VMHARNESS_STATE_DIR")
     if explicit:
         return Path(explicit).absolute()
-    import platformdirs
-
-    try:
-        usual = Path(platformdirs.user_state_dir("vmharness", appauthor=False))
-    except RuntimeError:  # neither HOME nor an entry in the password database, as in some containers
-        usual = None
+    usual = usual_folder()
     if usual is not None and _writable(usual):
         return usual
     runtime = environ.get("XDG_RUNTIME_DIR")
     if runtime and _writable(Path(runtime, "vmharness")):
         return Path(runtime, "vmharness")
     return Path(tempfile.gettempdir(), f"vmharness-{os.geteuid()}")
+
+
+def usual_folder() -> Path | None:
+    """Return where the platform keeps a user's state, writable or not; None where the user has no home."""
+    import platformdirs
+
+    try:
+        return Path(platformdirs.user_state_dir("vmharness", appauthor=False))
+    except RuntimeError:  # neither HOME nor an entry in the password database, as in some containers
+        return None
 
 
 def _writable(path: Path) -> bool:

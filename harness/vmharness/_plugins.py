@@ -6,10 +6,12 @@ Only what is asked for by name is loaded, so a broken plugin breaks only what us
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from stevedore.exception import NoMatches
 from stevedore.named import NamedExtensionManager
@@ -20,12 +22,17 @@ from vmharness.provider import AutoChosen, Provider
 
 __all__ = [
     "BACKENDS",
+    "INTERFACES",
     "LIFECYCLE",
+    "STAND_INS",
+    "cache_folder",
     "choose_provider",
+    "distribution",
     "installed",
     "load_lifecycle",
     "load_stand_in",
     "open_provider",
+    "stale",
 ]
 
 BACKENDS: Final = "vmharness.backends"
@@ -33,10 +40,36 @@ LIFECYCLE: Final = "vmharness.lifecycle"
 STAND_INS: Final = "vmharness.stand_ins"
 StandIn = Callable[[str, Path], str]
 
+# The versions of the interface that this vmharness speaks, and where a plugin may say which one it is built
+# for: in the module that its entry point names.
+INTERFACES: Final = range(1, 2)
+_UNSTATED: Final = 1
+_STATED: Final = "VMHARNESS_INTERFACE"
+
 
 def installed(namespace: str) -> Sequence[EntryPoint]:
     """Return the entry points of a namespace, sorted by name; nothing is loaded."""
     return sorted(entry_points(group=namespace), key=lambda point: (point.name, point.value))
+
+
+def distribution(point: EntryPoint) -> str:
+    """Return name and version of the distribution that an entry point is from."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
+
+
+def stale(namespace: str) -> Sequence[str]:
+    """Return the names of which stevedore remembers something else than is installed."""
+    manager: NamedExtensionManager[Any] = NamedExtensionManager(namespace, [])  # loads none
+    seen = {(point.name, point.value) for point in manager.list_entry_points()}
+    there = {(point.name, point.value) for point in installed(namespace)}
+    return sorted({name for name, _ in seen ^ there})
+
+
+def cache_folder() -> Path:
+    """Return where stevedore keeps what it remembers of entry points; it may be deleted at any time."""
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches/Python Entry Points").expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser(), "python-entrypoints")
 
 
 def open_provider(backend: str, endpoint: str | None = None) -> Provider:
@@ -52,20 +85,27 @@ def open_provider(backend: str, endpoint: str | None = None) -> Provider:
         EngineUnavailable: What it needs isn't installed.
     """
     try:
-        connect = _load(BACKENDS, "backend", [backend])[0]
+        connect = _load(BACKENDS, "backend", backend)
     except NoMatches as exc:
         raise UnknownBackend(str(exc)) from exc
     try:
         provider = connect(endpoint)
-    except ProviderError:
+        if not isinstance(provider, Provider):
+            raise PluginError(
+                f"cannot use backend {backend!r}: its entry point gives a {type(provider).__name__}, which "
+                "lacks some of create, list, delete, exists and endpoint; upgrade or uninstall "
+                f"{_whose(BACKENDS, backend)}"
+            )
+        place = cast("object", provider.endpoint)
+        if not isinstance(place, str):
+            raise PluginError(
+                f"cannot use backend {backend!r}: its endpoint is {place!r}, and no text; upgrade or "
+                f"uninstall {_whose(BACKENDS, backend)}"
+            )
+    except (PluginError, ProviderError):
         raise
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise PluginError(f"cannot open backend {backend!r}: {type(exc).__name__}: {exc}") from exc
-    if not isinstance(provider, Provider):
-        raise PluginError(
-            f"cannot use backend {backend!r}: its entry point gives a {type(provider).__name__}, which lacks "
-            "some of create, list, delete, exists and endpoint"
-        )
     return provider
 
 
@@ -103,17 +143,18 @@ def load_lifecycle(names: Sequence[str]) -> Sequence[tuple[str, Lifecycle]]:
     """
     loaded: list[tuple[str, Lifecycle]] = []
     try:
-        kinds = _load(LIFECYCLE, "lifecycle plugin", names)
+        kinds = [(name, _load(LIFECYCLE, "lifecycle plugin", name)) for name in names]
     except NoMatches as exc:
         raise PluginError(str(exc)) from exc
-    for name, kind in zip(names, kinds, strict=True):
+    for name, kind in kinds:
         try:
             plugin = kind()
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:
             raise PluginError(f"cannot make lifecycle plugin {name!r}: {type(exc).__name__}: {exc}") from exc
         if not isinstance(plugin, Lifecycle):
             raise PluginError(
-                f"cannot use lifecycle plugin {name!r}: a {type(plugin).__name__} is no vmharness.Lifecycle"
+                f"cannot use lifecycle plugin {name!r}: a {type(plugin).__name__} is no vmharness.Lifecycle; "
+                f"upgrade or uninstall {_whose(LIFECYCLE, name)}"
             )
         loaded.append((name, plugin))
     return loaded
@@ -133,56 +174,103 @@ def load_stand_in(command: str) -> StandIn:
         PluginError: None is installed, it can't be loaded, or two have the name.
     """
     try:
-        stand_in: StandIn = _load(STAND_INS, "stand-in", [command])[0]
+        stand_in: StandIn = _load(STAND_INS, "stand-in", command)
     except NoMatches as exc:
         raise PluginError(str(exc)) from exc
     return stand_in
 
 
-def _load(namespace: str, kind: str, names: Sequence[str]) -> Sequence[Any]:
-    """Load what the named entry points point at, in the order of the names.
+def _load(namespace: str, kind: str, name: str) -> Any:
+    """Load what an entry point points at.
 
     Raises:
-        NoMatches: One isn't installed; the message says what is.
-        PluginError: One can't be loaded, or two have the name.
+        NoMatches: It isn't installed; the message says what is.
+        PluginError: It can't be loaded, two have the name, or it is built for an interface not spoken here.
     """
 
     def missing(absent: Iterable[str]) -> None:
         raise NoMatches(_unknown(kind, namespace, min(absent)))
 
+    def failed(manager: object, point: EntryPoint, error: BaseException) -> None:
+        del manager
+        _check_installed(point)
+        raise PluginError(_failed(point, error)) from error
+
     # stevedore's own resolver takes one of two adjacent namesakes, and overwrites others unasked.
-    for name in names:
-        if len({point.value for point in installed(namespace) if point.name == name}) > 1:
-            raise PluginError(_duplicate(kind, namespace, name))
+    if len({point.value for point in installed(namespace) if point.name == name}) > 1:
+        raise PluginError(_duplicate(kind, namespace, name))
     try:
         manager: NamedExtensionManager[Any] = NamedExtensionManager(
             namespace,
-            list(names),
+            [name],
             invoke_on_load=False,
-            name_order=True,
-            on_load_failure_callback=_raise,
+            on_load_failure_callback=failed,
             on_missing_entrypoints_callback=missing,
         )
-    except AssertionError as exc:  # stevedore hands it through without asking us
-        raise PluginError(f"cannot load {kind} {' or '.join(names)}: AssertionError: {exc}") from exc
-    return [extension.plugin for extension in manager.extensions]
+    except (AssertionError, SystemExit) as exc:  # stevedore hands them through without asking us
+        point = next(point for point in installed(namespace) if point.name == name)
+        raise PluginError(_failed(point, exc)) from exc
+    (extension,) = manager.extensions
+    _check_installed(extension.entry_point)
+    _check_interface(kind, extension.entry_point)
+    return extension.plugin
 
 
-def _raise(manager: object, point: EntryPoint, error: BaseException) -> None:
-    del manager
+def _failed(point: EntryPoint, error: BaseException) -> str:
+    remedy = f"upgrade or uninstall {_whose(point.group, point.name)}"
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "vmharness":
+        remedy = f"it may be built for another version than this {_this()}: upgrade whichever is older"
+    return f"cannot load plugin {point.name!r} ({point.value}): {type(error).__name__}: {error}; {remedy}"
+
+
+def _whose(namespace: str, name: str) -> str:
+    """Return the distributions that a plugin of that name is from."""
+    return " and ".join(sorted({distribution(one) for one in installed(namespace) if one.name == name}))
+
+
+def _check_installed(point: EntryPoint) -> None:
+    """Raise PluginError if what stevedore gave for a name isn't what is installed under it."""
+    values = sorted({one.value for one in installed(point.group) if one.name == point.name})
+    if point.value not in values:
+        raise PluginError(
+            f"cannot load plugin {point.name!r}: stevedore takes it for {point.value}, and installed is "
+            f"{' and '.join(values) or 'none of that name'}; {_stale()}"
+        )
+
+
+def _check_interface(kind: str, point: EntryPoint) -> None:
+    """Raise PluginError if a loaded plugin says that it is built for an interface that isn't spoken here."""
+    stated = getattr(sys.modules.get(point.module), _STATED, _UNSTATED)
+    if type(stated) is int and stated in INTERFACES:
+        return
+    whose = _whose(point.group, point.name)
+    plugin = f"cannot use {kind} {point.name!r} of {whose}: "
+    if type(stated) is not int:
+        raise PluginError(f"{plugin}its {_STATED} is {stated!r}, and no number; upgrade {whose}")
+    older = "vmharness" if stated >= INTERFACES.stop else whose.rpartition(" ")[0]
+    oldest, newest = INTERFACES[0], INTERFACES[-1]
+    spoken = str(newest) if oldest == newest else f"{oldest} to {newest}"
     raise PluginError(
-        f"cannot load plugin {point.name!r} ({point.value}): {type(error).__name__}: {error}"
-    ) from error
+        f"{plugin}it is built for interface {stated}, and {_this()} speaks {spoken}; upgrade {older}"
+    )
+
+
+def _this() -> str:
+    """Return our name, and our version if we are installed."""
+    try:
+        return f"vmharness {version('vmharness')}"
+    except PackageNotFoundError:  # run from a checkout
+        return "vmharness"
+
+
+def _stale() -> str:
+    return f"stevedore's cache of entry points is stale; delete the folder {cache_folder()}"
 
 
 def _unknown(kind: str, namespace: str, name: str) -> str:
     names = sorted({point.name for point in installed(namespace)})
     if name in names:
-        return (
-            f"cannot find {kind} {name!r} through stevedore, though it is installed: stevedore's cache "
-            "of entry points is stale; delete the folder python-entrypoints in your cache folder (on macOS: "
-            "'Python Entry Points')"
-        )
+        return f"cannot find {kind} {name!r} through stevedore, though it is installed: {_stale()}"
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"unknown {kind} {name!r}; installed: {', '.join(names) or 'none'}{hint}"

@@ -18,6 +18,7 @@ from vmharness._cleanup import Verdict
 from vmharness._clock import Clock
 from vmharness._door import Door
 from vmharness._foreign import Foreign
+from vmharness._hooking import PATIENCE_S, Hooks, labels_of
 from vmharness._ledger import FileLedgers
 from vmharness._machine import Machine
 from vmharness._making import EXPIRY_S, Maker
@@ -69,6 +70,8 @@ class Session:
         began_at: When the run began, in seconds since the epoch; None = now.
         clock: Reads the time and waits.
         say: Shows a line to the user at once, where that is possible.
+        alarm: Shows one at once, whatever is in the way: a plugin hangs, and so does all else.
+        patience_s: For how long a plugin's hook may take before that is said, in seconds.
         start: Runs a task in the background, given a name for it.
     """
 
@@ -83,6 +86,8 @@ class Session:
         began_at: float | None = None,
         clock: Clock | None = None,
         say: Callable[[str], None] = _log.info,
+        alarm: Callable[[str], None] = _log.warning,
+        patience_s: float = PATIENCE_S,
         start: Callable[[str, Callable[[], None]], None] = start_thread,
     ) -> None:
         self._clock = clock or Clock()
@@ -90,7 +95,7 @@ class Session:
         self.settings: Final = settings
         self.ledgers: Final = ledgers
         self.began_at: Final = self._clock.time() if began_at is None else began_at
-        self._plugins = tuple(plugins)
+        self._hooks = Hooks(plugins, report=self.report, alarm=alarm, patience_s=patience_s)
         self._providers = providers or Providers(settings.backend)
         self._drained = False
         self._door = Door()
@@ -117,7 +122,7 @@ class Session:
             LedgerError: The ledger can't be opened; nothing can be created then.
         """
         _ = self._books.ledger
-        self._observe(lambda plugin: plugin.opened(self))
+        self._observe("opened", lambda plugin: plugin.opened(self))
 
     def drain(self, interrupted: int = 0) -> None:
         """Delete all that is left, and look for maybes until they settle. May be repeated.
@@ -135,10 +140,14 @@ class Session:
             return
         self._maybes.stop()
         self._door.shut(_LAST_CREATES_S)
-        self._observe(lambda plugin: plugin.closing(self, interrupted), backwards=True)
+        struck = self._hooks.observe(
+            "closing", lambda plugin: plugin.closing(self, interrupted), backwards=True
+        )
         self.delete(self.unfinished())
         self.settle(self.ledger)
         self._drained = True
+        if struck is not None:
+            raise struck
 
     def give_up(self) -> None:
         """Leave what is left to the reaper or the next session's sweep; `close` then only drops the lock."""
@@ -160,7 +169,10 @@ class Session:
                 if self._recording:
                     self._recording.end()
                 self._books.close()
-                self._observe(lambda plugin: plugin.closed(self), backwards=True)
+                try:
+                    self._observe("closed", lambda plugin: plugin.closed(self), backwards=True)
+                finally:
+                    self._hooks.end()
         self._raise_stuck(stuck)
 
     @contextmanager
@@ -188,7 +200,7 @@ class Session:
 
     def end_scope(self, scope: str) -> None:
         """End a scope; see `scope`."""
-        self._observe(lambda plugin: plugin.scope_ended(self, scope))
+        self._observe("scope_ended", lambda plugin: plugin.scope_ended(self, scope))
         self._raise_stuck([record for record in self.unfinished(scope) if record.state is State.STUCK])
 
     def _raise_stuck(self, records: Sequence[Record]) -> None:
@@ -200,16 +212,12 @@ class Session:
     # -- plugins and providers
 
     def _changed(self, before: Record | None, now: Record) -> None:
-        self._observe(lambda plugin: plugin.changed(self, before, now))
+        self._observe("changed", lambda plugin: plugin.changed(self, before, now))
 
-    def _observe(self, call: Callable[[Lifecycle], None], *, backwards: bool = False) -> None:
-        """Call a hook of observers: what one raises is reported, and the run goes on."""
-        for name, plugin in reversed(self._plugins) if backwards else self._plugins:
-            try:
-                call(plugin)
-            except Exception as exc:
-                _log.exception("lifecycle plugin %r failed", name)
-                self.report(f"lifecycle plugin {name!r} failed: {type(exc).__name__}: {exc}")
+    def _observe(self, hook: str, call: Callable[[Lifecycle], None], *, backwards: bool = False) -> None:
+        struck = self._hooks.observe(hook, call, backwards=backwards)
+        if struck is not None:
+            raise struck
 
     def named(self, name: str, *, scope: str = "", backend: str = "") -> None:
         """Tell the plugins that a machine of that name is or will be made by other means.
@@ -218,13 +226,12 @@ class Session:
             SettingsError: The name is malformed, or no lifecycle plugin tracks machines.
             VMHarnessError: What the plugin that tracks raised.
         """
-        trackers = [plugin for _, plugin in self._plugins if type(plugin).named is not Lifecycle.named]
-        if not trackers:
+        if not self._hooks.has("named"):
             raise SettingsError(
                 f"cannot track machine {name!r}: no lifecycle plugin that tracks is switched on"
             )
-        for plugin in trackers:
-            plugin.named(self, name, scope, backend)
+        for _ in self._hooks.pass_through("named", lambda plugin: plugin.named(self, name, scope, backend)):
+            pass
 
     def backend(self, backend: str = "") -> str:
         """Return the backend's name; for "" the configured one, or the first whose engine answers."""
@@ -326,10 +333,9 @@ class Session:
             return self._maker.make(spec, scope=scope, backend=backend, timeout=timeout)
 
     def _pass_gates(self, record: Record) -> Mapping[str, str]:
-        labels: dict[str, str] = {}
-        for _, plugin in self._plugins:
-            labels.update(plugin.before_create(self, record) or {})
-        return labels
+        return labels_of(
+            self._hooks.pass_through("before_create", lambda plugin: plugin.before_create(self, record))
+        )
 
     # -- machines that others make
 

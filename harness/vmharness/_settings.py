@@ -18,6 +18,7 @@ from vmharness.errors import SettingsError
 
 __all__ = [
     "DEFAULT_LIFECYCLE",
+    "FALLS",
     "SETTINGS",
     "Leaks",
     "RecordMode",
@@ -33,7 +34,15 @@ __all__ = [
     "read_settings",
 ]
 
-DEFAULT_LIFECYCLE: Final = ("reaper", "signals", "sweep", "tracking", "teardown")
+# The lifecycle plugins that are on unless the setting says otherwise, in order, and what falls without each.
+FALLS: Final = {
+    "reaper": "machines of a killed run stay until the next session's sweep",
+    "signals": "SIGTERM and SIGHUP leave machines to the next session's sweep",
+    "sweep": "machines of dead sessions stay",
+    "tracking": "machines that tests make by other means stay",
+    "teardown": "machines stay until the session's end",
+}
+DEFAULT_LIFECYCLE: Final = tuple(FALLS)
 
 
 class SweepMode(StrEnum):
@@ -88,6 +97,34 @@ class Settings:
         """Check what concerns more than one setting."""
         if self.sweep is SweepMode.PREFIX and not self.sweep_prefix:
             raise SettingsError("cannot sweep by prefix: no prefix is set; set sweep_prefix as well")
+        object.__setattr__(self, "lifecycle", _switched(self.lifecycle))
+
+
+def _switched(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the lifecycle plugins that are on, in order: those that are named, or the default ones, changed.
+
+    Raises:
+        SettingsError: The names contradict each other, or the default.
+    """
+
+    def refuse(why: str) -> SettingsError:
+        return SettingsError(f"cannot use the lifecycle plugins {', '.join(names)}: {why}")
+
+    changes = [name for name in names if name.startswith(("+", "-"))]
+    if changes and len(changes) < len(names):
+        raise refuse("either name all that shall be on, or change the default by -NAME and +NAME")
+    on = list(DEFAULT_LIFECYCLE) if changes else []
+    for name in names:
+        plain = name.lstrip("+-")
+        if not name.startswith("-"):
+            if plain in on:
+                raise refuse(f"{plain!r} is on already")
+            on.append(plain)
+        elif plain in on:
+            on.remove(plain)
+        else:
+            raise refuse(f"{plain!r} isn't on; by default {', '.join(DEFAULT_LIFECYCLE)} are")
+    return tuple(on)
 
 
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -127,8 +164,8 @@ def _choice(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
 
 
 def _plugin(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", text.strip()):
-        raise ValueError("not the name of a plugin")
+    if not re.fullmatch(r"[+-]?[A-Za-z0-9_][A-Za-z0-9_.-]*", text.strip()):
+        raise ValueError("not the name of a plugin, nor one with + or - before it")
     return text.strip()
 
 
@@ -221,7 +258,8 @@ SETTINGS: Final = (
         metavar="NAME",
         many=True,
         option=False,
-        help=f"the lifecycle plugins, in order (default: {', '.join(DEFAULT_LIFECYCLE)})",
+        help=f"the lifecycle plugins, in order (default: {', '.join(DEFAULT_LIFECYCLE)}); or what to change "
+        "of the default: -NAME switches one off, +NAME puts one last",
     ),
 )
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-__all__ = ["run_parallel", "start_thread"]
+__all__ = ["begin_thread", "run_parallel", "start_thread"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -67,4 +67,11 @@ def start_thread(name: str, task: Callable[[], None]) -> None:
         name: What for, in a word.
         task: Must not raise.
     """
-    threading.Thread(target=task, name=f"vmharness-{name}", daemon=True).start()
+    begin_thread(name, task)
+
+
+def begin_thread(name: str, task: Callable[[], None]) -> Callable[[float], None]:
+    """Do so, and return what waits for the task's end, but no longer than so many seconds."""
+    thread = threading.Thread(target=task, name=f"vmharness-{name}", daemon=True)
+    thread.start()
+    return thread.join

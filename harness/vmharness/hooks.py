@@ -215,8 +215,9 @@ class Lifecycle:
     """Base of the plugins; all hooks are no-ops, so a plugin overrides what it needs.
 
     Hooks are called in the order of the setting `lifecycle`; closing and closed in reverse. A *gate*
-    may raise to stop what is about to happen; an *observer*'s exception is logged and reported, and
-    the run goes on.
+    may raise to stop what is about to happen; an *observer*'s exception is logged and reported, the other
+    plugins are called, and the run goes on. A hook runs in its caller's thread: one that hangs holds up the
+    run, and is told of.
     """
 
     def opened(self, session: Session) -> None:

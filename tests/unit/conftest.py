@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vmharness import Lifecycle, Provider, Session, Settings
 from vmharness._ledger import FileLedgers
+from vmharness._meeting import Meeting
 from vmharness._plugins import load_lifecycle
 from vmharness._providers import Providers
 from vmharness.testing._fake_clock import FakeClock
@@ -24,7 +26,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def ledgers(tmp_path: Path) -> FileLedgers:
-    return FileLedgers(tmp_path / "state", host="host")
+    return FileLedgers(tmp_path / "state", host="host", meeting=Meeting(tmp_path))
 
 
 @pytest.fixture
@@ -53,6 +55,7 @@ def make_session(
         providers: Sequence[Provider] = (engine,),
         connect: Callable[[str, str | None], Provider] | None = None,
         id: str = "",
+        **more: Any,
     ) -> Session:
         by_endpoint = {provider.endpoint: provider for provider in providers}
 
@@ -70,6 +73,7 @@ def make_session(
             clock=clock,
             id=id,
             start=lambda name, task: tasks.append(task),
+            **more,
         )
         session.open()
         return session

@@ -9,15 +9,19 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from stevedore._cache import _c, _get_cache_dir  # pyright: ignore[reportPrivateUsage]
 from stevedore.extension import ExtensionManager
 
 from vmharness._plugins import (
     BACKENDS,
+    INTERFACES,
     LIFECYCLE,
+    cache_folder,
     choose_provider,
     installed,
     load_lifecycle,
     open_provider,
+    stale,
 )
 from vmharness._settings import DEFAULT_LIFECYCLE
 from vmharness.errors import EngineUnavailable, PluginError, SettingsError, UnknownBackend
@@ -82,6 +86,18 @@ def misconfigured(endpoint=None):
 def defective(endpoint=None):
     raise ZeroDivisionError("oops")
 
+def leaving(endpoint=None):
+    raise SystemExit("no")
+
+class Hidden(FakeProvider):
+    @property
+    def endpoint(self):
+        raise OSError("no socket")
+
+class Nowhere(FakeProvider):
+    endpoint = None
+
+hidden, nowhere = map(opener, (Hidden, Nowhere))
 number = 7
 """
 
@@ -108,6 +124,12 @@ def forget() -> None:
     ExtensionManager.ENTRY_POINT_CACHE.clear()
 
 
+def forget_all() -> None:
+    """Make it forget what it read from the disk as well."""
+    forget()
+    _c._internal.clear()  # pyright: ignore[reportPrivateUsage]
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Install distributions, in a Python where no others are; they go after the test."""
@@ -124,7 +146,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     def install(name: str, code: str = "", *, backends: str = "", lifecycle: str = "") -> None:
         """Install a distribution of one module of that name; its entry points are `name=attribute …`."""
         (site / f"{name}.py").write_text(code)
-        modules.add(name)
+        modules.update({name} - set(sys.modules))
         info = site / f"{name}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
@@ -210,6 +232,8 @@ class TestOpenProvider:
             ("raise ZeroDivisionError('oops')", ZeroDivisionError),
             ("def connect(:", SyntaxError),
             ("", AttributeError),
+            ("import sys; sys.exit('no')", SystemExit),
+            ("assert False, 'oops'", AssertionError),
         ],
     )
     def test_a_plugin_that_cannot_be_loaded_is_named_with_the_cause(
@@ -218,7 +242,10 @@ class TestOpenProvider:
         install("plug", code, backends="mine=connect")
         install("other", BACKEND, backends="good=first")
 
-        with pytest.raises(PluginError, match=r"cannot load plugin 'mine' \(plug:connect\)") as raised:
+        with pytest.raises(
+            PluginError,
+            match=r"cannot load plugin 'mine' \(plug:connect\): .*; upgrade or uninstall plug 1.0$",
+        ) as raised:
             open_provider("mine")
 
         assert isinstance(raised.value.__cause__, cause)
@@ -231,7 +258,15 @@ class TestOpenProvider:
         with pytest.raises(EngineUnavailable, match=r"^no client; pip install it$"):
             open_provider("mine")
 
-    @pytest.mark.parametrize(("target", "cause"), [("defective", ZeroDivisionError), ("number", TypeError)])
+    @pytest.mark.parametrize(
+        ("target", "cause"),
+        [
+            ("defective", ZeroDivisionError),
+            ("number", TypeError),
+            ("leaving", SystemExit),
+            ("hidden", OSError),
+        ],
+    )
     def test_a_backend_that_cannot_be_opened_is_named_with_the_cause(
         self, install: Install, target: str, cause: type[Exception]
     ) -> None:
@@ -247,6 +282,23 @@ class TestOpenProvider:
 
         with pytest.raises(PluginError, match=r"'mine'.*HalfAProvider.*create, list, delete, exists"):
             open_provider("mine")
+
+    def test_an_endpoint_that_is_no_text_is_refused(self, install: Install) -> None:
+        install("plug", BACKEND, backends="mine=nowhere")
+
+        with pytest.raises(
+            PluginError, match=r"cannot use backend 'mine': its endpoint is None, and no text"
+        ):
+            open_provider("mine")
+
+    def test_an_import_from_vmharness_that_fails_hints_at_versions(self, install: Install) -> None:
+        install("plug", "from vmharness.provider import Teleports", backends="mine=connect")
+        install("other", "from json import Teleports", backends="theirs=connect")
+
+        with pytest.raises(PluginError, match=r"another version than this vmharness: upgrade whichever"):
+            open_provider("mine")
+        with pytest.raises(PluginError, match=r"^(?!.*another version)"):
+            open_provider("theirs")
 
     def test_a_provider_that_is_false_is_a_provider(self, install: Install) -> None:
         install("plug", BACKEND, backends="mine=empty")
@@ -294,12 +346,47 @@ class TestNamesakes:
         assert load_lifecycle(["mine"])
 
 
+class TestInterface:
+    """A plugin may say which interface it is built for; what isn't said is the first."""
+
+    @pytest.mark.parametrize("stated", ["", "VMHARNESS_INTERFACE = 1"])
+    def test_the_one_that_is_spoken_is_taken(self, install: Install, stated: str) -> None:
+        install("plug", BACKEND + HOOKS + stated, backends="mine=first", lifecycle="a=One")
+
+        assert open_provider("mine")
+        assert load_lifecycle(["a"])
+
+    @pytest.mark.parametrize(("stated", "older"), [(INTERFACES.stop, "vmharness"), (0, "plug")])
+    def test_another_is_refused_with_what_to_upgrade(
+        self, install: Install, tmp_path: Path, stated: int, older: str
+    ) -> None:
+        code = f"{BACKEND}{HOOKS}VMHARNESS_INTERFACE = {stated}"
+        install("plug", code, backends="mine=first", lifecycle="a=One")
+        install("vmharness")
+        (tmp_path / "site" / "vmharness.py").unlink()  # it is there; only what pip knows of it isn't
+        said = f"of plug 1.0: it is built for interface {stated}, and vmharness 1.0 speaks 1; upgrade {older}"
+
+        with pytest.raises(PluginError) as raised:
+            open_provider("mine")
+        assert str(raised.value) == f"cannot use backend 'mine' {said}"
+        with pytest.raises(PluginError) as raised:
+            load_lifecycle(["a"])
+        assert str(raised.value) == f"cannot use lifecycle plugin 'a' {said}"
+
+    @pytest.mark.parametrize("stated", ["'1'", "True", "None", "1.0"])
+    def test_what_is_no_number_is_refused(self, install: Install, stated: str) -> None:
+        install("plug", f"{BACKEND}VMHARNESS_INTERFACE = {stated}", backends="mine=first")
+
+        with pytest.raises(PluginError, match=r"its VMHARNESS_INTERFACE is .*, and no number"):
+            open_provider("mine")
+
+
 class TestStaleCache:
-    """stevedore remembers entry points: a backend that was just installed may be missing there."""
+    """stevedore remembers entry points: what was just installed may be missing there, or be another one."""
 
     @pytest.fixture(autouse=True)
-    def stale(self, install: Install) -> None:
-        install("plug", BACKEND + HOOKS, backends="mine=first", lifecycle="mine=One")
+    def late(self, install: Install) -> None:
+        install("plug", BACKEND + HOOKS, backends="mine=first moved=first", lifecycle="mine=One")
         open_provider("mine")
         load_lifecycle(["mine"])
         install("late", BACKEND + HOOKS, backends="new=first", lifecycle="new=One")
@@ -309,6 +396,42 @@ class TestStaleCache:
             open_provider("new")
         with pytest.raises(PluginError, match=r"lifecycle plugin 'new' through stevedore.*stale"):
             load_lifecycle(["new"])
+
+    @pytest.mark.parametrize(
+        ("lines", "there"),
+        [("moved = late:second", "late:second"), ("", "none of that name")],
+        ids=["moved", "uninstalled"],
+    )
+    @pytest.mark.parametrize("imported", [True, False])
+    def test_what_is_remembered_wrongly_is_not_taken(
+        self, tmp_path: Path, lines: str, there: str, *, imported: bool
+    ) -> None:
+        (tmp_path / "site" / "plug-1.0.dist-info" / "entry_points.txt").write_text(f"[{BACKENDS}]\n{lines}\n")
+        if not imported:
+            (tmp_path / "site" / "plug.py").unlink()
+            del sys.modules["plug"]
+        importlib.invalidate_caches()
+
+        with pytest.raises(PluginError) as raised:
+            open_provider("moved")
+
+        assert str(raised.value) == (
+            f"cannot load plugin 'moved': stevedore takes it for plug:first, and installed is {there}; "
+            f"stevedore's cache of entry points is stale; delete the folder {cache_folder()}"
+        )
+
+    def test_what_differs_is_named(self) -> None:
+        assert stale(BACKENDS) == ["new"]
+        assert stale(LIFECYCLE) == ["new"]
+        forget_all()
+        assert not stale(BACKENDS)
+
+    def test_the_folder_is_the_one_that_stevedore_uses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert str(cache_folder()) == _get_cache_dir()
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        assert str(cache_folder()) == _get_cache_dir()
+        monkeypatch.setenv("XDG_CACHE_HOME", "")
+        assert str(cache_folder()) == _get_cache_dir()
 
     def test_what_is_not_installed_either_is_just_unknown(self) -> None:
         with pytest.raises(UnknownBackend, match=r"^unknown backend 'zzz'"):
@@ -355,7 +478,8 @@ class TestChooseProvider:
         assert str(raised.value).splitlines() == [
             "no engine answers, and no backend is set:",
             "  c: no client; pip install it",
-            "  e: cannot load plugin 'e' (broken:x): ZeroDivisionError: oops",
+            "  e: cannot load plugin 'e' (broken:x): ZeroDivisionError: oops; "
+            "upgrade or uninstall broken 1.0",
             "  b: Off is not running",
             "  a: OffToo is not running",
         ]

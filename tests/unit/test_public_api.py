@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pickle
@@ -13,17 +14,22 @@ from typing import Any, Final
 import pytest
 
 import vmharness
+from public_names import KEPT, PUBLIC, lines
 from vmharness import errors
 
-PUBLIC: Final = (
-    "vmharness",
-    "vmharness.cli",
-    "vmharness.command",
-    "vmharness.errors",
-    "vmharness.hooks",
-    "vmharness.provider",
-    "vmharness.pytest_plugin",
-    "vmharness.testing",
+ROOT: Final = Path(__file__).parents[2]
+# They are loaded by a path or a name, or hold nothing; nobody imports from them.
+WITHOUT_NAMES: Final = (
+    "backends/vmharness_fake/__main__.py",
+    "backends/vmharness_orbctl/__main__.py",
+    "harness/vmharness/_reaper/__init__.py",
+    "harness/vmharness/_reaper/wait.py",
+    "harness/vmharness/_recording/__init__.py",
+    "harness/vmharness/_recording/front.py",
+    "harness/vmharness/cli/demo_suite/conftest.py",
+    "harness/vmharness/cli/demo_suite/test_killed.py",
+    "harness/vmharness/cli/demo_suite/test_machines.py",
+    "harness/vmharness/lifecycle/__init__.py",
 )
 
 
@@ -60,6 +66,34 @@ def test_all_is_sorted(module: ModuleType) -> None:
 
 def test_all_names_what_is_there(module: ModuleType) -> None:
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+def declared(path: Path) -> list[str] | None:
+    """Return a module's `__all__`, None if it has none; it is read, not run."""
+    for node in ast.parse(path.read_text()).body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
+            assert isinstance(node, ast.Assign)
+            return list(ast.literal_eval(node.value))
+    return None
+
+
+def test_every_module_says_what_others_may_import() -> None:
+    modules = {
+        path.relative_to(ROOT).as_posix(): declared(path)
+        for folder in ("harness", "backends")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    }
+
+    assert {name for name, names in modules.items() if names is None} == set(WITHOUT_NAMES)
+    assert [name for name, names in modules.items() if names != (names and sorted(names, key=rank))] == []
+
+
+def test_what_is_public_is_what_is_written_down() -> None:
+    """A name or parameter that goes breaks users: docs/reference/stability.md says how that is done."""
+    kept = KEPT.read_text().splitlines()
+
+    assert list(lines()) == kept, "if that is meant, run python tests/support/public_names.py"
 
 
 def test_all_is_complete(module: ModuleType) -> None:

@@ -276,7 +276,9 @@ def test_a_backend_that_fails_an_assertion_on_import_is_a_plugin_error(plugins: 
         """
     )
 
-    assert said == ["cannot load backend bad: AssertionError: oops"]
+    assert said == [
+        "cannot load plugin 'bad' (plug:connect): AssertionError: oops; upgrade or uninstall plug 1.0"
+    ]
 
 
 def test_the_choice_of_an_engine_passes_over_a_backend_with_a_defect(plugins: Plugins) -> None:

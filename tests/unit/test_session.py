@@ -152,7 +152,10 @@ def test_an_observer_that_raises_is_reported_and_the_run_goes_on(make_session: M
     session.create().delete()
     session.close()
 
-    assert "lifecycle plugin 'Clumsy' failed: ZeroDivisionError: oops" in session.tally.reports
+    assert (
+        "lifecycle plugin 'Clumsy' failed in its hook changed: ZeroDivisionError: oops"
+        in session.tally.reports
+    )
 
 
 @pytest.mark.parametrize("error", [NameTaken, CreateFailed])

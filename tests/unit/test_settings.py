@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vmharness._settings import (
+    DEFAULT_LIFECYCLE,
     SETTINGS,
     Leaks,
     Settings,
@@ -147,3 +149,53 @@ def test_bad_sizes(text: str) -> None:
 
 def test_every_setting_has_help() -> None:
     assert all(setting.help and setting.metavar for setting in SETTINGS)
+
+
+class TestLifecycle:
+    """Which lifecycle plugins are on: all by their names, or what to change of the default."""
+
+    @pytest.mark.parametrize(
+        ("given", "on"),
+        [
+            ("teardown,reaper", ("teardown", "reaper")),
+            ("-reaper", ("signals", "sweep", "tracking", "teardown")),
+            ("-reaper, -sweep", ("signals", "tracking", "teardown")),
+            ("+mine", (*DEFAULT_LIFECYCLE, "mine")),
+            ("-teardown,+mine", ("reaper", "signals", "sweep", "tracking", "mine")),
+            ("-sweep,+sweep", ("reaper", "signals", "tracking", "teardown", "sweep")),
+        ],
+    )
+    def test_they_are_on_in_order(self, given: str, on: tuple[str, ...]) -> None:
+        settings = read_settings([environment({"VMHARNESS_LIFECYCLE": given})])
+
+        assert settings.lifecycle == on
+        assert replace(settings, image="other").lifecycle == on
+        assert Settings(lifecycle=tuple(part.strip() for part in given.split(","))) == settings
+
+    @pytest.mark.parametrize(
+        ("given", "why"),
+        [
+            ("-reaper,mine", "either name all that shall be on, or change the default"),
+            ("mine,+reaper", "either name all that shall be on, or change the default"),
+            ("-mine", "'mine' isn't on; by default reaper, signals, sweep, tracking, teardown are"),
+            ("-reaper,-reaper", "'reaper' isn't on"),
+            ("+reaper", "'reaper' is on already"),
+            ("mine,mine", "'mine' is on already"),
+        ],
+    )
+    def test_contradictions_are_refused(self, given: str, why: str) -> None:
+        with pytest.raises(SettingsError) as raised:
+            read_settings([environment({"VMHARNESS_LIFECYCLE": given})])
+
+        assert str(raised.value).startswith(
+            f"cannot use the lifecycle plugins {', '.join(given.split(','))}: {why}"
+        )
+
+    @pytest.mark.parametrize("name", ["--reaper", "-", "+", "a b", "-+a"])
+    def test_what_is_no_name_is_refused(self, name: str) -> None:
+        with pytest.raises(SettingsError, match="not the name of a plugin"):
+            read_settings([environment({"VMHARNESS_LIFECYCLE": name})])
+
+    def test_all_can_be_off(self) -> None:
+        assert Settings(lifecycle=()).lifecycle == ()
+        assert Settings(lifecycle=tuple(f"-{name}" for name in DEFAULT_LIFECYCLE)).lifecycle == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -10,7 +11,8 @@ from vmharness._threads import run_parallel
 
 
 def ours() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("vmharness-")]
+    """Return the threads of calls at once that there are."""
+    return [thread.name for thread in threading.enumerate() if re.fullmatch(r"vmharness-\d+", thread.name)]
 
 
 def test_results_are_in_the_order_of_the_items_whatever_ends_first() -> None:

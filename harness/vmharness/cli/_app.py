@@ -8,6 +8,7 @@ import typer
 
 from vmharness.cli._backends import backends
 from vmharness.cli._demo import demo
+from vmharness.cli._doctor import doctor
 from vmharness.cli._list import list_machines
 from vmharness.cli._protect import protect, unprotect
 from vmharness.cli._run import run
@@ -51,6 +52,7 @@ def vmharness(
 
 app.command()(demo)
 app.command()(backends)
+app.command()(doctor)
 app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(run)
 app.command("list")(list_machines)
 app.command()(sweep)

@@ -10,7 +10,7 @@ from vmharness.cli._common import JsonOption, console, print_json, say, settings
 if TYPE_CHECKING:
     from vmharness.cli._engines import Engine
 
-__all__ = ["backends"]
+__all__ = ["backends", "plain", "show"]
 
 
 def backends(*, json: JsonOption = False) -> None:
@@ -25,12 +25,17 @@ def backends(*, json: JsonOption = False) -> None:
         engines = survey()
     default = configured or next((engine.backend for engine in ranked(engines)), "")
     if json:
-        print_json([_plain(engine, default) for engine in engines])
-    else:
-        _show(engines, default)
+        print_json([plain(engine, default) for engine in engines])
+        return
+    show(engines, default)
+    if default and default not in {engine.backend for engine in engines}:
+        say(f"\nThe configured backend {default!r} isn't installed.", style="red")
+    elif not default:
+        say("\nNone is used unless it is named: set VMHARNESS_BACKEND, or use --backend.")
 
 
-def _plain(engine: Engine, default: str) -> dict[str, object]:
+def plain(engine: Engine, default: str) -> dict[str, object]:
+    """Return a backend as JSON shows it."""
     return {
         "name": engine.backend,
         "distribution": engine.distribution,
@@ -39,12 +44,13 @@ def _plain(engine: Engine, default: str) -> dict[str, object]:
         "default": engine.backend == default,
         "endpoint": engine.endpoint,
         "engine": engine.engine,
-        "machines": engine.machines,
+        "machines": None if engine.machines is None else len(engine.machines),
         "error": engine.error,
     }
 
 
-def _show(engines: Sequence[Engine], default: str) -> None:
+def show(engines: Sequence[Engine], default: str) -> None:
+    """Show the backends as a table, and why some don't answer."""
     rows = table("BACKEND", "FROM", "ENGINE", "ENDPOINT")
     for engine in engines:
         state = "answers" if engine.answers else "doesn't answer" if engine.loads else "doesn't load"
@@ -59,7 +65,3 @@ def _show(engines: Sequence[Engine], default: str) -> None:
     for engine in engines:
         if engine.error:
             say(f"\n{engine.backend}: {engine.error}")
-    if default and default not in {engine.backend for engine in engines}:
-        say(f"\nThe configured backend {default!r} isn't installed.", style="red")
-    elif not default:
-        say("\nNone is used unless it is named: set VMHARNESS_BACKEND, or use --backend.")

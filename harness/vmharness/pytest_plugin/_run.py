@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from vmharness._settings import DEFAULT_LIFECYCLE, Leaks, Settings, SweepMode
+from vmharness._settings import DEFAULT_LIFECYCLE, FALLS, Leaks, Settings, SweepMode
 from vmharness.errors import CleanupFailed, EngineUnavailable, VMHarnessError
 from vmharness.pytest_plugin._interrupts import Interrupts
 from vmharness.pytest_plugin._names import Names
@@ -28,14 +28,6 @@ __all__ = ["RUN", "Run"]
 
 # Tells the commands that a test calls which session they are called from.
 _SESSION_VARIABLE: Final = "VMHARNESS_SESSION"
-# What falls when a plugin is switched off, for the header.
-_FALLS: Final = {
-    "reaper": "machines of a killed run stay until the next session's sweep",
-    "signals": "SIGTERM and SIGHUP leave machines to the next session's sweep",
-    "sweep": "machines of dead sessions stay",
-    "tracking": "machines that tests make by other means stay",
-    "teardown": "machines stay until the session's end",
-}
 
 
 class Run:
@@ -63,6 +55,8 @@ class Run:
         self._summed_up = False
         # pytest captures what is written while tests run; then the summary says it.
         self._live = False
+        # What is said while all hangs must not wait for the summary, nor be captured.
+        self._stderr: int | None = _duplicate(2)
 
     @property
     def session(self) -> Session:
@@ -81,6 +75,7 @@ class Run:
                 id=self._run_id(),
                 began_at=self._began_at,
                 say=self._say,
+                alarm=self._alarm,
             )
             _ = session.ledger  # without one there is no session
             self._session = session
@@ -106,6 +101,14 @@ class Run:
             terminal.ensure_newline()
             terminal.write_line(f"vmharness: {text}")
 
+    def _alarm(self, text: str) -> None:
+        """Say something where all else hangs, past what captures."""
+        terminal: Any = self._config.pluginmanager.getplugin("terminalreporter")
+        if self._live and terminal is not None:
+            terminal.flush()  # it was said
+        elif self._stderr is not None:
+            os.write(self._stderr, f"\nvmharness: {text}\n".encode())
+
     def pytest_report_header(self) -> list[str]:
         """Name the backend without asking it, and the plugins that are switched off."""
         settings = self._settings
@@ -116,9 +119,9 @@ class Run:
                 "Ctrl+C and SIGINT end nothing; SIGTERM ends the run in good order"
             )
         if settings.sweep is SweepMode.OFF:
-            lines.append(f"vmharness: sweep=off: {_FALLS['sweep']}")
+            lines.append(f"vmharness: sweep=off: {FALLS['sweep']}")
         lines += [
-            f"vmharness: lifecycle plugin {name} is off: {_FALLS[name]}"
+            f"vmharness: lifecycle plugin {name} is off: {FALLS[name]}"
             for name in DEFAULT_LIFECYCLE
             if name not in settings.lifecycle
         ]
@@ -323,6 +326,9 @@ class Run:
                 os.environ[_SESSION_VARIABLE] = self._outer_id
         if self._signals is not None:
             self._signals.restore()
+        descriptor, self._stderr = self._stderr, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _say_what_is_left(self, session: Session) -> None:
         """Say it where there was no summary: there is no terminal, or the run ended before or within it."""
@@ -330,6 +336,14 @@ class Run:
             self._parts = self._parts or [self._part(session)]
             sys.stderr.write("".join(f"vmharness: {line}\n" for line in self._lines()))
             sys.stderr.flush()
+
+
+def _duplicate(descriptor: int) -> int | None:
+    """Return another descriptor of the same file; None if there is none."""
+    try:
+        return os.dup(descriptor)
+    except OSError:
+        return None
 
 
 def _worker_sweep(worker: dict[str, Any], settings: Settings) -> SweepMode:

@@ -13,6 +13,7 @@ import pytest
 
 from vmharness import Record, Spec, State
 from vmharness._ledger import FileLedger, FileLedgers
+from vmharness._meeting import Meeting
 from vmharness.cli import main
 from vmharness.provider import LABEL_EXPIRES, LABEL_NAME, LABEL_SESSION, LABEL_TOKEN
 from vmharness_fake import FolderFakeProvider, FolderStore
@@ -32,7 +33,7 @@ def engine(store: FolderStore) -> FolderFakeProvider:
 
 @pytest.fixture
 def ledgers(tmp_path: Path) -> FileLedgers:
-    return FileLedgers(tmp_path / "state")
+    return FileLedgers(tmp_path / "state", meeting=Meeting(tmp_path))
 
 
 @pytest.fixture(autouse=True)

@@ -16,11 +16,11 @@ def test_help_names_every_command(call: Call) -> None:
     status, out, _ = call("--help")
 
     assert status == 0
-    for command in ("demo", "backends", "list", "run", "sweep", "protect", "unprotect"):
+    for command in ("demo", "backends", "doctor", "list", "run", "sweep", "protect", "unprotect"):
         assert f" {command} " in out
 
 
-@pytest.mark.parametrize("command", ["demo", "backends", "list", "sweep", "protect", "unprotect"])
+@pytest.mark.parametrize("command", ["demo", "backends", "doctor", "list", "sweep", "protect", "unprotect"])
 def test_every_command_has_json_and_help(call: Call, command: str) -> None:
     status, out, _ = call(command, "--help")
 
