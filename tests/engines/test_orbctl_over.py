@@ -46,5 +46,9 @@ def test_a_suite_for_orbstack_runs(orbctl: Commands, tmp_path: Path) -> None:
     assert orbctl.says("create", "ubuntu:24.04", name, status=1) == (
         f"[-32098] create '{name}': machine already exists: '{name}'\n"
     )
-    orbctl.says("delete", "-f", name)
+    other = f"{name}-renamed"
+    orbctl.says("rename", name, other)
+    (renamed,) = json.loads(orbctl("list", "-f", "json").stdout)
+    assert (renamed["name"], renamed["id"], renamed["state"]) == (other, row["id"], "running")
+    orbctl.says("delete", "-f", other)
     assert orbctl.says("list", "-f", "json") == "[]\n"
