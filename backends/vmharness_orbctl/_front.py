@@ -56,7 +56,7 @@ def run_command(
     except Failure as failure:
         say.failure(failure)
         return failure.status
-    call = Call(folder, verb, _name(verb, options, words))
+    call = Call(folder, verb, _name(verb, options, words), words[0] if verb == "run" and words else "")
     call.log("begin")
     ended = "killed by an exception"
     try:
