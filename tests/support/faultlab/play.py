@@ -70,6 +70,8 @@ class _Play:
         self._engine = stage.engine
         self._others = others
         self._point = POINTS[cell.moment]
+        # Whether the engine has or will have what is to be removed.
+        self._comes = cell.moment is not Moment.BEFORE
 
     def play(self) -> None:
         assert self._engine.names() == self._others
@@ -138,6 +140,7 @@ class _Play:
         STRIKES[cell.death](Struck(cell, self._stage, run, standing))
         if cell.dies_there:
             self._await_death(standing)
+            self._comes |= engine.orphans_ask and engine.is_busy()
         if self._point != _DELETE or not self._dies_for_others:
             engine.release(self._point)
         if not self._dies_for_others:
@@ -183,7 +186,7 @@ class _Play:
         self._gone(_EXECNET_S + _REAPER_S, lambda: self._left() == set())
 
     def _judge_reaper(self, own: set[int]) -> None:
-        if self._cell.moment is not Moment.BEFORE:
+        if self._comes:
             self._meet_heir(lambda pid: pid not in own and pid in reapers(self._stage.state))
         self._engine.release(_DELETE)
         self._gone(_REAPER_S, lambda: self._left() == set())
@@ -195,7 +198,7 @@ class _Play:
         heir = self._stage.start(
             "def test_nothing(): pass", "-pno:xdist", lifecycle=_LIFECYCLE[Layer.NEXT], sweep="owned"
         )
-        if self._dies_for_others and self._cell.moment is not Moment.BEFORE:
+        if self._dies_for_others and self._comes:
             self._meet_heir(lambda pid: pid == heir.process.pid)
         self._engine.release(_DELETE)
         heir.end(PATIENCE_S)
