@@ -1,8 +1,8 @@
 """The log of all commands, and the points at which they can be made to stop. It knows no command's meaning.
 
-A line of `events.jsonl` is one moment: time, pid, parent, verb, phase, name of the machine, detail. Phases are
-`begin`; `waits`, at a point that is held; `accepted`, once the machine's fate is sealed whatever becomes of
-the command; `end`, with the exit status as detail.
+A line of `events.jsonl` is one moment: time, pid, parent, verb, phase, name of the machine, detail. Phases
+are `begin`; `waits`, at a point that is held; `accepted`, once the machine's fate is sealed whatever becomes
+of the command; `end`, with the exit status as detail.
 """
 
 from __future__ import annotations
