@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 from typing import Final
 
@@ -14,7 +15,7 @@ __all__ = ["LIMIT", "SIMULATED_LIMIT", "Pair", "pairs", "selected", "selection"]
 # How many cells a real engine gets, and how many a simulated one. All pairs would take the latter some 230:
 # no cell has more than one death and one kind of engine.
 LIMIT: Final = 30
-SIMULATED_LIMIT: Final = 48
+SIMULATED_LIMIT: Final = 52
 
 Value = Death | Moment | Runner | Knob | Layer
 Pair = frozenset[Value]
@@ -23,8 +24,9 @@ Pair = frozenset[Value]
 _SEVERITY: Final = {layer: n for n, layer in enumerate(Layer)}
 
 
+@cache
 def pairs(cell: Cell) -> frozenset[Pair]:
-    """Return the pairs of values that a cell covers; on a simulated engine, who cleans up there is one too."""
+    """Return the pairs of values that a cell covers; on a simulated engine also who cleans up there."""
     found = set(map(frozenset[Value], combinations(cell.values, 2)))
     if cell.knob is not None:
         found.add(frozenset[Value]({cell.knob, cell.layer}))
@@ -74,6 +76,7 @@ def selection(
     return chosen
 
 
+@cache
 def selected(backend: Backend) -> Sequence[Cell]:
     """Return the cells that are always played on an engine: on the fake one all; LXD's complete Docker's.
 
