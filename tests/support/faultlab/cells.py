@@ -107,11 +107,12 @@ class Knob(StrEnum):
     CANCEL = "creates take long; a delete ends them"
     RETRIED = "the image's index times out, once"
     LEFTOVER = "creates fail and leave a machine"
-    LISTS = "listings fail, three times"
+    LISTS = "listings fail, twice"
     BUSY = "deletes fail as busy, twice"
     LASTING = "deletes take long"
     OLD = "release 0.12, slow creates"
     BANNER = "news of an update in all answers"
+    STUCK = "creates fail and leave a machine that no delete removes"
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,12 @@ def _reason_against_knob(cell: Cell) -> str:
         return "a create that failed is rolled back: nothing is there to be left"
     if knob is Knob.LEFTOVER and (moment not in (*_CREATING, Moment.TEARDOWN) or death in _BY_A_MACHINE):
         return "a test whose create failed has no machine to go on with"
+    if knob is Knob.LEFTOVER and death is Death.TIMEOUT and moment is Moment.TEARDOWN:
+        return "what a failed create left is deleted in the background: no test stands there"
+    if knob is Knob.LISTS and cell.layer is Layer.NEXT:
+        return "a sweep asks for a second, and leaves what it can't list to the next one"
+    if knob is Knob.STUCK:
+        return "it stays, and is named in the summary, until OrbStack itself is stopped"
     if knob in _SLOW and moment is Moment.DURING and death in (Death.RESTART, Death.OFF):
         return "OrbStack forgets what it is making when it is stopped"
     return ""

@@ -38,7 +38,7 @@ class EngineUnderTest(ABC):
     # How long it may take to make a machine and to delete it, together, with both cores busy, in seconds.
     own_s: ClassVar[float]
     # Whether a call that hasn't asked the engine yet does so though its caller is dead: it is a command.
-    orphans_ask: ClassVar[bool] = False
+    orphans_ask: bool = False
 
     def __init__(self, prefix: str) -> None:
         self.prefix: Final = prefix

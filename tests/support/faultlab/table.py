@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -95,13 +95,13 @@ def _rows() -> Iterator[str]:
     """Yield a row for each cell on the simulated OrbStack."""
     yield "| death | moment | run by | OrbStack | who cleans up |"
     yield "|---" * 5 + "|"
-    order = [list(kind) for kind in (Death, Moment, Runner)]
-    for cell in sorted(selected(Backend.ORBSTACK), key=lambda cell: _place(cell, order)):
+    for cell in sorted(selected(Backend.ORBSTACK), key=_place):
         yield "| " + " | ".join([*cell.values, cell.layer]) + " |"
 
 
-def _place(cell: Cell, order: Sequence[Sequence[Death | Moment | Runner | Knob]]) -> Sequence[int]:
-    return [values.index(value) for values, value in zip(order, cell.values, strict=False)]
+def _place(cell: Cell) -> tuple[int, ...]:
+    order = [*Death, *Moment, *Runner, *Knob]
+    return tuple(map(order.index, cell.values))
 
 
 def _reasons() -> Iterator[str]:

@@ -121,8 +121,6 @@ class FakePlace:
         clock: The world's.
     """
 
-    settle_s: Final = _SETTLE_S
-
     def __init__(self, way: type[Bare], store: WatchedStore, clock: WorldClock) -> None:
         self._way = way
         self._store = store
@@ -132,6 +130,11 @@ class FakePlace:
     def endpoint(self) -> str:
         """Its endpoint."""
         return self._store.endpoint
+
+    @property
+    def settle_s(self) -> float:
+        """As its provider says."""
+        return _SETTLE_S
 
     def connect(self, client: Client) -> Provider:
         """Return a process's way to it."""

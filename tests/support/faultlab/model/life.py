@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -93,8 +93,10 @@ hitches = st.one_of(deaths, faults)
 class Life(RuleBasedStateMachine):
     """What may happen. Numbers choose among what is there."""
 
-    # Makes the engines.
-    make_places: ClassVar[Callable[[WorldClock, Told], Sequence[Place]]] = staticmethod(fake_places)
+    @staticmethod
+    def make_places(clock: WorldClock, told: Told) -> Sequence[Place]:
+        """Make the engines."""
+        return fake_places(clock, told)
 
     def __init__(self) -> None:
         super().__init__()

@@ -35,6 +35,7 @@ _COMMAND_S: Final = 0.002
 # How often a waiting command looks, in seconds of the world's.
 _LOOK_S: Final = 0.25
 _USUAL: Final[Mapping[str, Any]] = {"create_s": 1.0, "provision_s": 0.5, "stop_s": 0.2, "delete_s": 0.3}
+_SETTLE_S: Final = 120.0
 _UNMADE: Final = ("creating", "provisioning")
 # The fake engine's faults, as OrbStack has them: which command says what.
 _ERRORS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
@@ -63,8 +64,6 @@ class _OrbStackPlace:
         told: Who is told what happens in it.
     """
 
-    settle_s: Final = 120.0
-
     def __init__(self, endpoint: str, clock: WorldClock, told: Told) -> None:
         self.endpoint: Final = endpoint
         self._clock = clock
@@ -74,6 +73,11 @@ class _OrbStackPlace:
         self._errors: dict[str, tuple[str, int]] = {}
         # Of the creates to come, how each goes wrong.
         self._mishaps: list[Mapping[str, Any]] = []
+
+    @property
+    def settle_s(self) -> float:
+        """As its provider says."""
+        return _SETTLE_S
 
     def connect(self, client: Client) -> Provider:
         """Return a process's way to it."""
