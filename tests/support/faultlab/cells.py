@@ -112,6 +112,7 @@ class Knob(StrEnum):
     LASTING = "deletes take long"
     OLD = "release 0.12, slow creates"
     BANNER = "news of an update in all answers"
+    WEDGED = "from then on no command answers, until one is given up"
     STUCK = "creates fail and leave a machine that no delete removes"
 
 
@@ -229,6 +230,10 @@ def _reason_against_knob(cell: Cell) -> str:
         return "what a failed create left is deleted in the background: no test stands there"
     if knob is Knob.LISTS and cell.layer is Layer.NEXT:
         return "a sweep asks for a second, and leaves what it can't list to the next one"
+    if knob is Knob.WEDGED and death not in _STRUCK_DEAD:
+        return "what asks only once, or needs an answer to die, leaves it to a reaper"
+    if knob is Knob.WEDGED and cell.layer is not Layer.REAPER:
+        return "of an engine that answers nobody, a run's end and a sweep leave all to the reaper"
     if knob is Knob.STUCK:
         return "it stays, and is named in the summary, until OrbStack itself is stopped"
     if knob in _SLOW and moment is Moment.DURING and death in (Death.RESTART, Death.OFF):
@@ -243,6 +248,13 @@ _CREATING: Final = (Moment.BEFORE, Moment.DURING, Moment.AFTER)
 _SLOW: Final = (Knob.SLOW, Knob.CANCEL, Knob.LEFTOVER, Knob.OLD)
 # What the suite does to itself once it has a machine.
 _BY_A_MACHINE: Final = (Death.EXCEPTION, Death.SETUP_EXCEPTION, Death.FINALIZER, Death.PYTEST_EXIT)
+
+
+# Without a word to an engine on the way.
+_STRUCK_DEAD: Final = (
+    *(Death.SIGQUIT, Death.KILL, Death.KILL_WORKER, Death.KILL_GROUP),
+    *(Death.STOPPED, Death.EXIT, Death.SEGFAULT, Death.TIMEOUT),
+)
 
 
 def all_cells(backend: Backend = Backend.FAKE) -> Iterator[Cell]:

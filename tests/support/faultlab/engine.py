@@ -100,6 +100,12 @@ class EngineUnderTest(ABC):
     def restart(self, point: str) -> None:
         """Let it die and rise while calls stand at the point, all of which fail."""
 
+    def worsen(self) -> None:  # noqa: B027 - most kinds are as they are
+        """Do what it does from the moment on at which death strikes, if it is of such a kind."""
+
+    def recover(self) -> None:  # noqa: B027 - the same
+        """Answer again, if it doesn't, once somebody has asked in vain."""
+
     @abstractmethod
     def is_busy(self) -> bool:
         """Whether a call is under way; one may be whose caller is dead."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from faultlab.cells import Backend, Knob
-from faultlab.engine import EngineUnderTest
+from faultlab.engine import EngineUnderTest, eventually
 from vmharness_orbctl import Event, Orbctl, install
 
 __all__ = ["OrbStackEngine"]
@@ -22,13 +22,12 @@ _COMMAND_S: Final = 30.0
 _LATE_S: Final = 4.0
 _GIVE_UP_S: Final = 3
 
+# Within which time a command that doesn't answer is given up, in seconds.
+_GIVEN_UP_S: Final = 30.0
+_ANY: Final = "*:before"
+
 # Points of `EngineUnderTest` that the simulator has by another name.
 _POINTS: Final = {"run:before": "run sleep:before"}
-_ALL_POINTS: Final = (
-    *("create:before", "create:accepted", "create:after"),
-    *("run:before", "list:before", "delete:before"),
-)
-
 _SLOW: Final[Mapping[str, Any]] = {"create_s": 0.6, "provision_s": 0.4, "agent_s": 0.2}
 _SETTINGS: Final[Mapping[Knob, Mapping[str, Any]]] = {
     Knob.USUAL: {},
@@ -46,6 +45,7 @@ _SETTINGS: Final[Mapping[Knob, Mapping[str, Any]]] = {
     Knob.LASTING: {"stop_s": 0.5, "delete_s": 0.7},
     Knob.OLD: {**_SLOW, "release": "0.12.0"},
     Knob.BANNER: {"banner": "stdout", "indent": True, "null_list": True},
+    Knob.WEDGED: {},
 }
 
 
@@ -135,8 +135,7 @@ class OrbStackEngine(EngineUnderTest):
 
     def forget(self) -> None:
         """Forget who called, be as usual, and run."""
-        for point in _ALL_POINTS:
-            self.release(point)
+        self._steer.set(hold=None)
         self._steer.set(**dict.fromkeys(key for settings in _SETTINGS.values() for key in settings))
         if not self._state()["up"]:
             self.rise()
@@ -162,6 +161,21 @@ class OrbStackEngine(EngineUnderTest):
             os.kill(pid, signal.SIGKILL)
         self.rise()
         self.release(point)
+
+    def worsen(self) -> None:
+        """Answer no command from now on, if it is of that kind."""
+        if self._knob is Knob.WEDGED:
+            self._steer.hold(_ANY)
+
+    def recover(self) -> None:
+        """Answer again, once a command was given up."""
+        if self._knob is Knob.WEDGED:
+            eventually(self._was_given_up, _GIVEN_UP_S, lambda: self._events()[-20:])
+            self._steer.release(_ANY)
+
+    def _was_given_up(self) -> bool:
+        asked = {event.pid for event in self._events() if event.detail == "status:before"}
+        return bool(asked.difference(self._at_work()))
 
     def is_busy(self) -> bool:
         """Whether a command is under way, be its caller dead or not."""

@@ -140,6 +140,7 @@ class _Play:
         standing = self._stage.at(self._point, count)
         if cell.moment is not Moment.BEFORE:
             eventually(lambda: len(self._left()) >= count, PATIENCE_S, self._seen)
+        engine.worsen()
         STRIKES[cell.death](Struck(cell, self._stage, run, standing))
         if cell.dies_there:
             self._await_death(standing)
@@ -189,6 +190,7 @@ class _Play:
         self._gone(_EXECNET_S + _REAPER_S, lambda: self._left() == set())
 
     def _judge_reaper(self, own: set[int]) -> None:
+        self._engine.recover()
         if self._comes:
             self._meet_heir(lambda pid: pid not in own and pid in reapers(self._stage.state))
         self._engine.release(_DELETE)
