@@ -191,6 +191,9 @@ class Actor:
             if want.ended is Ended.OPEN:
                 refused = isinstance(exc, NameTaken | CreateFailed)
                 want.ended = Ended.MADE if exc is None else Ended.REFUSED if refused else Ended.DOUBT
+                if want.ended is Ended.MADE and want.machine is None:
+                    why = f"a create of {want.name!r} returned to {self.process.name} that made no machine"
+                    self.truth.wrongs.append(why)
 
 
 class SessionActor(Actor):
