@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final
 
 from faultlab.model.clock import WorldClock
@@ -36,6 +37,7 @@ _COMMAND_S: Final = 0.002
 _LOOK_S: Final = 0.25
 _USUAL: Final[Mapping[str, Any]] = {"create_s": 1.0, "provision_s": 0.5, "stop_s": 0.2, "delete_s": 0.3}
 _SETTLE_S: Final = 120.0
+_AT_WORK: Final = threading.Lock()
 _UNMADE: Final = ("creating", "provisioning")
 # The fake engine's faults, as OrbStack has them: which command says what.
 _ERRORS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
@@ -181,9 +183,10 @@ class _OrbStackPlace:
         settings = self._settings_for(verb)
         options, words = parse(verb, args, release(settings))
         call = _Call(verb, words[-1] if words else "", client)
+        client.comes_to(f"{verb}:before")  # where threads wait for their turn: a process has one stdout
         self._clock.sleep(_COMMAND_S)
         out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with _alone(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             status = perform(
                 call,
                 settings,
@@ -201,6 +204,16 @@ class _OrbStackPlace:
             "times": {verb: times for verb, (_, times) in self._errors.items()},
         }
         return {**settings, **self._mishaps.pop(0)} if verb == "create" and self._mishaps else settings
+
+
+@contextlib.contextmanager
+def _alone() -> Generator[None]:
+    """Fail if two commands are at work at once."""
+    assert _AT_WORK.acquire(blocking=False), "threads don't wait for their turn"
+    try:
+        yield
+    finally:
+        _AT_WORK.release()
 
 
 class _Memory(Daemon):
@@ -229,8 +242,9 @@ class _Call(Call):
         """Keep no log."""
 
     def come_to(self, when: str) -> None:
-        """Tell the caller how far it has come."""
-        self._client.comes_to(f"{self.verb}:{when}")
+        """Tell the caller how far it has come; where it begins it knows."""
+        if when != "before":
+            self._client.comes_to(f"{self.verb}:{when}")
 
 
 class _Simulator(Simulator):
