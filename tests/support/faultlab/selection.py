@@ -89,7 +89,9 @@ def selected(backend: Backend) -> Sequence[Cell]:
         candidates = cells(backend)
         every = frozenset[Pair]().union(*map(pairs, candidates))
         wanted = [pair for pair in every if any(isinstance(value, Runner | Layer) for value in pair)]
-        return selection(candidates, limit=SIMULATED_LIMIT, wanted=wanted)
+        # A run's end waits until a create is over that can't be deleted before; a reaper has time anyway.
+        waits = [Cell(Death.SIGINT, Moment.DURING, Runner.PLAIN, knob) for knob in (Knob.SLOW, Knob.OLD)]
+        return selection(candidates, limit=SIMULATED_LIMIT, wanted=wanted, first=waits)
     # Only a real engine can die at a call that it has begun.
     moments = (Moment.DURING, Moment.BODY, Moment.TEARDOWN)
     first = [Cell(Death.RESTART, moment, Runner.PLAIN) for moment in moments]
