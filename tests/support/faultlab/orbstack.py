@@ -28,7 +28,7 @@ _ANY: Final = "*:before"
 
 # Points of `EngineUnderTest` that the simulator has by another name.
 _POINTS: Final = {"run:before": "run sleep:before"}
-_SLOW: Final[Mapping[str, Any]] = {"create_s": 0.6, "provision_s": 0.4, "agent_s": 0.2}
+_SLOW: Final[Mapping[str, Any]] = {"create_s": 1.5, "provision_s": 0.5, "agent_s": 0.2}
 _SETTINGS: Final[Mapping[Knob, Mapping[str, Any]]] = {
     Knob.USUAL: {},
     Knob.SLOW: _SLOW,
@@ -58,7 +58,7 @@ class OrbStackEngine(EngineUnderTest):
     """
 
     backend: ClassVar = Backend.ORBSTACK
-    own_s: ClassVar = 10.0
+    own_s: ClassVar = 15.0
 
     def __init__(self, folder: Path, knob: Knob) -> None:
         super().__init__("vmh")
