@@ -15,7 +15,7 @@ A test steers the commands through their folder::
     orbctl.release("create:accepted")
 
 Points are `VERB:before` and `VERB:after`, and `VERB:accepted` for create, delete, start, stop and clone;
-`*` is any verb.
+`*` is any verb, and `run PROGRAM` a run of that program, as `run sleep:before`.
 """
 
 from __future__ import annotations

@@ -44,9 +44,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _open(engine: str, folder: str, settings: Settings, call: Call) -> Engine:
     if engine == SIMULATOR:
+        from vmharness_orbctl._daemon import Daemon
         from vmharness_orbctl._simulator import Simulator
 
-        return Simulator(folder, settings, call)
+        return Simulator(folder, settings, call, Daemon(folder))
     from vmharness_orbctl._other import open_other
 
     return open_other(engine, folder, settings, call)

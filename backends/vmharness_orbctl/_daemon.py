@@ -15,23 +15,52 @@ from vmharness_orbctl._failure import absent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vmharness_orbctl._types import Machine, State
 
-__all__ = ["Daemon", "new_id", "pass_time", "running_for", "state_of"]
+__all__ = ["Daemon", "new_id", "new_state", "pass_time", "running_for", "state_of"]
 
 STATE = "state.json"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class Daemon:
-    """The state, ours alone inside a `with`; machines that are gone by now are dropped."""
+    """The state, ours alone inside a `with`; machines that are gone by now are dropped.
+
+    Args:
+        folder: Where its file is.
+        clock: Seconds since any origin, by which things take their time.
+        sleep: Waits for so many seconds.
+        wall: Seconds since the epoch, as IDs say them.
+    """
 
     state: State
 
-    def __init__(self, folder: str) -> None:
+    def __init__(
+        self,
+        folder: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._folder = folder
+        self.now = clock
+        self.sleep = sleep
+        self.wall = wall
 
     def __enter__(self) -> Daemon:
+        self.state = self._load()
+        now = self.now()
+        machines = self.state["machines"]
+        self.state["machines"] = {name: it for name, it in machines.items() if state_of(it, now)}
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._store(changed=kind is None)
+
+    def _load(self) -> State:
         self._lock = os.open(f"{self._folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
@@ -39,14 +68,12 @@ class Daemon:
                 self._before = file.read()
         except FileNotFoundError:
             self._before = ""
-        self.state = json.loads(self._before) if self._before else new_state()
-        machines = self.state["machines"]
-        self.state["machines"] = {name: it for name, it in machines.items() if state_of(it)}
-        return self
+        state: State = json.loads(self._before) if self._before else new_state()
+        return state
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def _store(self, *, changed: bool) -> None:
         after = json.dumps(self.state)
-        if kind is None and after != self._before:
+        if changed and after != self._before:
             with open(f"{self._folder}/{STATE}.new", "w", encoding="utf-8") as file:
                 file.write(after)
             os.replace(f"{self._folder}/{STATE}.new", f"{self._folder}/{STATE}")
@@ -59,11 +86,15 @@ class Daemon:
                 return machine
         raise absent(key)
 
+    def state_of(self, machine: Machine) -> str:
+        """Return the machine's state; "" once it is gone."""
+        return state_of(machine, self.now())
+
     def engine_state(self) -> str:
         """Return what `status` says."""
         if not self.state["up"]:
             return "Stopped"
-        return "Running" if time.time() >= self.state["up_at"] else "Starting"
+        return "Running" if self.now() >= self.state["up_at"] else "Starting"
 
     def strike(self, verb: str, text: str, times: int | None) -> bool:
         """Say whether an error strikes this call of a command, and count it."""
@@ -88,9 +119,8 @@ def new_state() -> State:
     }
 
 
-def state_of(machine: Machine) -> str:
-    """Return the machine's state by the clock; "" once it is gone."""
-    now = time.time()
+def state_of(machine: Machine, now: float) -> str:
+    """Return the machine's state at that time; "" once it is gone."""
     age = now - machine["born"]
     if machine["gone_at"] is not None:
         return "deleting" if now < machine["gone_at"] else ""
@@ -105,10 +135,10 @@ def state_of(machine: Machine) -> str:
     return machine["power"]
 
 
-def running_for(machine: Machine) -> float:
-    """Return for how many seconds a running machine has been running."""
+def running_for(machine: Machine, now: float) -> float:
+    """Return for how many seconds a running machine has been running at that time."""
     set_up = machine["born"] + machine["create_s"] + machine["setup_s"]
-    return time.time() - max(set_up, machine["power_at"])
+    return now - max(set_up, machine["power_at"])
 
 
 def new_id(moment: float) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Options = Mapping[str, str]
     Verb = Callable[[Engine, Options, Sequence[str]], int]
 
-__all__ = ["run_command"]
+__all__ = ["perform", "run_command"]
 
 # These answer from a stopped OrbStack. That all others start it is a (guess).
 _STARTS_NOTHING = ("status", "stop", "version")
@@ -56,23 +56,24 @@ def run_command(
     except Failure as failure:
         say.failure(failure)
         return failure.status
-    call = Call(folder, verb, _name(verb, options, words))
+    call = Call(folder, verb, _name(verb, options, words), words[0] if verb == "run" and words else "")
     call.log("begin")
     ended = "killed by an exception"
     try:
-        ended = str(_do(call, settings, open_engine, options, words))
+        ended = str(perform(call, settings, open_engine, options, words))
     finally:
         call.log("end", ended)
     return int(ended)
 
 
-def _do(
+def perform(
     call: Call,
     settings: Settings,
     open_engine: Callable[[Call], Engine],
     options: Options,
     words: Sequence[str],
 ) -> int:
+    """Do what a command asks of the engine, and print what comes of it; return the exit status."""
     try:
         call.come_to("before")
         engine = open_engine(call)

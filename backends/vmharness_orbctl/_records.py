@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["details"]
 
 
-def details(machine: Machine, settings: Settings) -> dict[str, Any]:
-    """Return what `info` says of a machine: its record, its size, and its addresses while it runs."""
+def details(machine: Machine, settings: Settings, now: float) -> dict[str, Any]:
+    """Return what `info` then says of a machine: its record, its size, and its addresses while it runs."""
     config: dict[str, Any] = {"isolated": machine["isolated"], "default_username": machine["user"]}
     if release(settings) >= (2, 1):
         more = {"forward_ssh_agent": True, "isolate_network": False, "http_port": 0, "https_port": 0}
         config |= {**more, **machine["limits"]}
-    state = state_of(machine)
+    state = state_of(machine, now)
     found: dict[str, Any] = {
         "record": {
             "id": machine["id"],

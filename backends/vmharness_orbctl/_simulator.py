@@ -6,9 +6,8 @@ Where nobody has seen what the real one does, this does something plausible, mar
 from __future__ import annotations
 
 import os
-import time
 
-from vmharness_orbctl._daemon import Daemon, new_id, running_for, state_of
+from vmharness_orbctl._daemon import new_id, running_for
 from vmharness_orbctl._failure import Failure, oops
 from vmharness_orbctl._guest import Guest
 from vmharness_orbctl._images import canonical
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from vmharness_orbctl._daemon import Daemon
     from vmharness_orbctl._log import Call
     from vmharness_orbctl._types import Machine, Order, Settings
 
@@ -41,12 +41,13 @@ class Simulator:
         folder: Where its memory is.
         settings: How slow it is, and what shall go wrong.
         call: The command under way.
+        daemon: Its memory, and its time.
     """
 
-    def __init__(self, folder: str, settings: Settings, call: Call) -> None:
+    def __init__(self, folder: str, settings: Settings, call: Call, daemon: Daemon) -> None:
         self._folder = folder
         self._call = call
-        self._daemon = Daemon(folder)
+        self._daemon = daemon
         self.settings = settings
 
     def begin(self, verb: str, *, starts: bool) -> None:
@@ -68,7 +69,8 @@ class Simulator:
             if not state["up"]:
                 if self.settings.get("cannot_start"):
                     raise oops(FAILURES["services"])
-                state["up"], state["up_at"] = True, time.time() + seconds(self.settings, "engine_start_s")
+                state["up"] = True
+                state["up_at"] = daemon.now() + seconds(self.settings, "engine_start_s")
                 for machine in state["machines"].values():
                     if machine["again"]:
                         machine["power"], machine["power_at"] = "running", state["up_at"]
@@ -80,8 +82,8 @@ class Simulator:
         with self._daemon as daemon:
             daemon.state["up"] = False
             for machine in daemon.state["machines"].values():
-                if state_of(machine) in ("creating", "provisioning"):
-                    machine["gone_at"] = time.time()
+                if self._daemon.state_of(machine) in ("creating", "provisioning"):
+                    machine["gone_at"] = self._daemon.now()
                 elif machine["power"] == "running":
                     machine["power"], machine["again"] = "stopped", True
 
@@ -102,25 +104,25 @@ class Simulator:
         """Return all machines, sorted by name."""
         with self._daemon as daemon:
             machines = sorted(daemon.state["machines"].items())
-            return [details(machine, self.settings) for _, machine in machines]
+            return [details(machine, self.settings, self._daemon.now()) for _, machine in machines]
 
     def details(self, key: str) -> Mapping[str, Any]:
         """Return one machine."""
         with self._daemon as daemon:
-            return details(daemon.find(key), self.settings)
+            return details(daemon.find(key), self.settings, self._daemon.now())
 
     def delete(self, key: str) -> None:
         """Delete a machine, running or not."""
         with self._daemon as daemon:
             machine = daemon.find(key)
-            now = state_of(machine)
+            now = self._daemon.state_of(machine)
             if key == machine["id"] and (2, 2, 1) <= release(self.settings) <= (2, 2, 3):
                 raise Failure(_PANIC, 2)
             cancels = self.settings.get("delete_unready", "refuse") == "cancel"
             if now == "deleting" or (now in ("creating", "provisioning") and not cancels):
                 raise self._bad_transition(now, "deleting")
             stopping = seconds(self.settings, "stop_s") if now == "running" else 0.0
-            machine["gone_at"] = time.time() + stopping + seconds(self.settings, "delete_s")
+            machine["gone_at"] = self._daemon.now() + stopping + seconds(self.settings, "delete_s")
         self._accept(machine["name"])
         self._wait(lambda: not self._state(machine))
 
@@ -132,8 +134,8 @@ class Simulator:
         """Stop a machine; one that is being made is given up."""
         with self._daemon as daemon:
             machine = daemon.find(key)
-            if state_of(machine) in ("creating", "provisioning"):
-                machine["gone_at"] = time.time()
+            if self._daemon.state_of(machine) in ("creating", "provisioning"):
+                machine["gone_at"] = self._daemon.now()
                 return
         self._power(key, "stopped", "stop_s")
 
@@ -144,12 +146,12 @@ class Simulator:
         with self._daemon as daemon:
             original = daemon.find(source)
             self._check_name(daemon, f"clone '{source}'", name)
-            if state_of(original) not in _DONE:
-                raise self._bad_transition(state_of(original), "cloning")  # (guess)
-            born = time.time()
+            if self._daemon.state_of(original) not in _DONE:
+                raise self._bad_transition(self._daemon.state_of(original), "cloning")  # (guess)
+            born = self._daemon.now()
             made = daemon.state["made"] = daemon.state["made"] + 1
             copy = original.copy()
-            copy.update({"id": new_id(born), "name": name, "number": made, "born": born})
+            copy.update({"id": new_id(self._daemon.wall()), "name": name, "number": made, "born": born})
             copy.update({"power": "stopped", "power_at": born, "create_s": 0.0, "setup_s": 0.0})
             inside = self._guest(original).root
             if os.path.isdir(inside):
@@ -172,12 +174,12 @@ class Simulator:
         """Run a command in the machine's folder; a stopped machine is started by that."""
         with self._daemon as daemon:
             machine = daemon.find(key)
-            now = state_of(machine)
+            now = self._daemon.state_of(machine)
         if now in ("creating", "deleting"):
             raise oops(f"invalid transition from {now} to starting")
         if now != "provisioning":
             self.start(machine["name"])
-            if running_for(machine) < seconds(self.settings, "agent_s"):
+            if running_for(machine, self._daemon.now()) < seconds(self.settings, "agent_s"):
                 raise oops(FAILURES["agent"])
         return self._guest(machine).run(argv, user=user, workdir=workdir, environ=os.environ)
 
@@ -239,10 +241,10 @@ class Simulator:
             daemon.state["images"].append(image)
             create_s += seconds(settings, "download_s")
         setup_s = seconds(settings, "provision_s")
-        born = time.time()
+        born = self._daemon.now()
         daemon.state["made"] += 1
         return {
-            "id": new_id(born),
+            "id": new_id(self._daemon.wall()),
             "name": order["name"],
             "image": {
                 "distro": order["distro"],
@@ -283,7 +285,7 @@ class Simulator:
             now = daemon.state["machines"].get(machine["name"])
         if now is None or now["id"] != machine["id"]:
             return True
-        return now["gone_at"] is None and time.time() >= now["born"] + now["error_s"]
+        return now["gone_at"] is None and self._daemon.now() >= now["born"] + now["error_s"]
 
     def _accept(self, name: str = "") -> None:
         """Say that what was asked for will happen, once that is written down: who hears it may kill us."""
@@ -294,17 +296,18 @@ class Simulator:
         """Return the state of this very machine, whatever it is called by now."""
         with self._daemon as daemon:
             machines = daemon.state["machines"].values()
-            return next((state_of(it) for it in machines if it["id"] == machine["id"]), "")
+            return next((self._daemon.state_of(it) for it in machines if it["id"] == machine["id"]), "")
 
     def _power(self, key: str, power: str, duration: str) -> None:
         with self._daemon as daemon:
             machine = daemon.find(key)
-            now = state_of(machine)
+            now = self._daemon.state_of(machine)
             if now in ("creating", "provisioning", "deleting"):
                 raise self._bad_transition(now, "starting" if power == "running" else "stopping")
             changes = machine["power"] != power
             if changes:
-                machine["power"], machine["power_at"] = power, time.time() + seconds(self.settings, duration)
+                machine["power"] = power
+                machine["power_at"] = daemon.now() + seconds(self.settings, duration)
         if changes:
             self._call.log("accepted", name=machine["name"])
         self._wait(lambda: self._state(machine) not in ("starting", "stopping"))
@@ -318,4 +321,4 @@ class Simulator:
 
     def _wait(self, done: Callable[[], bool]) -> None:
         while not done():
-            time.sleep(POLL_S)
+            self._daemon.sleep(POLL_S)

@@ -28,6 +28,7 @@ class Event:
     Attributes:
         time: Seconds since the epoch.
         pid: The command's process.
+        parent: The process that started it, which may be dead by now.
         verb: Which command.
         phase: `begin`; `waits`, at a point that is held; `accepted`, when what was asked for will happen
             even if the command dies; `end`.
@@ -37,6 +38,7 @@ class Event:
 
     time: float
     pid: int
+    parent: int = 0  # in logs of before
     verb: str
     phase: str
     name: str = ""

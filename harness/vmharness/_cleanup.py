@@ -292,13 +292,18 @@ class Cleanup:
 
     def _delete_one(self, name: str, deadline: float) -> Failure | None:
         """Delete one machine, waiting out that the engine is busy; return how it failed, if it did."""
+        refused = ""
         for pause in pauses():
             try:
                 self._provider.delete(name, timeout=max(0.1, deadline - self._clock.monotonic()))
             except Busy as exc:
+                refused = str(exc)
                 if self._clock.monotonic() + pause > deadline:
-                    return Failure(str(exc), passing=True)
+                    return Failure(refused, passing=True)
             except ProviderError as exc:
+                if refused and self._clock.monotonic() >= deadline:
+                    # That there was no time left for one more try is not why it is still there.
+                    return Failure(refused, passing=True)
                 return Failure(str(exc), passing=exc.retryable or isinstance(exc, EngineUnavailable))
             except Exception as exc:  # a backend's defect must not keep the other machines alive
                 return Failure(f"{type(exc).__name__}: {exc}", passing=False)

@@ -10,7 +10,7 @@ import pytest
 
 from vmharness import MachineInfo, MachineState, Record, Spec, State
 from vmharness._cleanup import TOMBSTONE_S, Cleanup, expired, prove
-from vmharness.errors import EngineUnavailable
+from vmharness.errors import Busy, DeleteFailed, EngineUnavailable
 from vmharness.provider import LABEL_EXPIRES, LABEL_TOKEN
 from vmharness.testing._fake_clock import FakeClock
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore, UnlabelledFakeProvider
@@ -192,6 +192,26 @@ def test_a_listing_that_fails_for_a_while_is_repeated(
     (outcome,) = Cleanup(engine, clock).delete([record], timeout=10)
 
     assert outcome.state is State.GONE
+
+
+class Refusing(FakeProvider):
+    """An engine that refuses to delete, and whose last call is cut off by its deadline."""
+
+    def delete(self, name: str, *, timeout: float) -> None:
+        if timeout <= 0.1:
+            self._sleep(timeout)
+            raise DeleteFailed(f"no answer within {timeout:g} s", retryable=True)
+        raise Busy("it is still being created")
+
+
+def test_what_the_engine_said_outlasts_that_time_was_up(store: MemoryStore, clock: FakeClock) -> None:
+    engine = Refusing(store, clock=clock.time, sleep=clock.sleep)
+    record = make(engine, clock)
+
+    # Its pauses come to this, so that the last call has next to no time.
+    (outcome,) = Cleanup(engine, clock).delete([record], timeout=0.26)
+
+    assert (outcome.state, outcome.error) == (State.STUCK, "it is still being created")
 
 
 @pytest.mark.parametrize("kind", ["busy", "fails"])

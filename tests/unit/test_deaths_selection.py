@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from faultlab.cells import Backend, Cell, Death, Moment, Runner, cells
-from faultlab.selection import LIMIT, Pair, pairs, selected, selection
+from faultlab.cells import Backend, Cell, Death, Knob, Layer, Moment, Runner, cells
+from faultlab.selection import LIMIT, SIMULATED_LIMIT, Pair, pairs, selected, selection
 
 REAL = (Backend.DOCKER, Backend.LXD)
 KILLED = Cell(Death.KILL, Moment.BODY, Runner.PLAIN)
@@ -72,6 +72,35 @@ def test_together_the_engines_cover_more() -> None:
     # Each death meets each runner that makes sense.
     runners = {pair for pair in covered(cells(Backend.LXD)) if any(isinstance(v, Runner) for v in pair)}
     assert runners <= of_both
+
+
+def test_on_a_simulated_engine_who_cleans_up_is_a_pair_too() -> None:
+    cell = Cell(Death.KILL_BOTH, Moment.BODY, Runner.PLAIN, Knob.SLOW)
+
+    assert frozenset({Knob.SLOW, Layer.NEXT}) in pairs(cell)
+    assert len(pairs(cell)) == 7
+
+
+def test_what_is_wanted_most_comes_before_other_pairs() -> None:
+    wanted = [pair for pair in pairs(INTERRUPTED_ELSEWHERE) if Death.SIGINT in pair]
+    also = Cell(Death.SIGINT, Moment.SETUP, Runner.PLAIN)
+    first = [INTERRUPTED, Cell(Death.KILL, Moment.SETUP, Runner.XDIST)]
+
+    assert selection([also, INTERRUPTED_ELSEWHERE], first=first, wanted=wanted)[2] == INTERRUPTED_ELSEWHERE
+
+
+def test_each_kind_of_orbstack_meets_each_runner_and_each_layer() -> None:
+    chosen = selected(Backend.ORBSTACK)
+    possible = covered(cells(Backend.ORBSTACK))
+
+    assert len(set(chosen)) == len(chosen) <= SIMULATED_LIMIT
+    assert set(chosen) <= set(cells(Backend.ORBSTACK))
+    assert {value for cell in chosen for value in cell.values} == {*Death, *Moment, *Runner, *Knob} - {
+        Knob.STUCK
+    }
+    # So does each runner with each death and each moment.
+    met = {pair for pair in possible if any(isinstance(value, Runner | Layer) for value in pair)}
+    assert met <= covered(chosen)
 
 
 def test_on_the_fake_engine_all_are_played() -> None:

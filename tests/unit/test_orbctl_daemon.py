@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -45,6 +46,24 @@ def test_a_create_can_be_stopped_at_each_moment(orbctl: Commands, point: str) ->
     orbctl.steer.release(f"create:{point}")
     assert client.wait() == 0
     assert orbctl.state("a") == "running"
+
+
+def test_runs_of_one_program_can_be_stopped(orbctl: Commands) -> None:
+    orbctl.says("create", "ubuntu", "a")
+    orbctl.steer.hold("run sleep:before")
+    client = orbctl.start("run", "-m", "a", "sleep", "0")
+    orbctl.steer.wait_for("run", "waits")
+
+    assert orbctl.says("run", "-m", "a", "hostname") == "a\n"
+    assert client.poll() is None
+    orbctl.steer.release("run sleep:before")
+    assert client.wait() == 0
+
+
+def test_the_log_tells_who_started_a_command(orbctl: Commands) -> None:
+    orbctl.says("create", "ubuntu", "a")
+
+    assert {event.parent for event in orbctl.steer.events()} == {os.getpid()}
 
 
 def test_a_wedged_engine_answers_nobody(orbctl: Commands) -> None:

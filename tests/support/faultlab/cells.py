@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
@@ -13,6 +13,7 @@ __all__ = [
     "Backend",
     "Cell",
     "Death",
+    "Knob",
     "Layer",
     "Moment",
     "Runner",
@@ -28,6 +29,7 @@ class Backend(StrEnum):
     FAKE = "fake"
     DOCKER = "docker"
     LXD = "lxd"
+    ORBSTACK = "orbstack"
 
 
 class Runner(StrEnum):
@@ -97,18 +99,42 @@ class Layer(StrEnum):
     NEXT = "next"
 
 
+class Knob(StrEnum):
+    """What the simulated OrbStack does besides, as the real one was seen to."""
+
+    USUAL = "nothing unusual"
+    SLOW = "creates take long; until then no delete"
+    CANCEL = "creates take long; a delete ends them"
+    RETRIED = "the image's index times out, once"
+    LEFTOVER = "creates fail and leave a machine"
+    LISTS = "listings fail, twice"
+    BUSY = "deletes fail as busy, twice"
+    LASTING = "deletes take long"
+    OLD = "release 0.12, slow creates"
+    BANNER = "news of an update in all answers"
+    WEDGED = "from then on no command answers, until one is given up"
+    STUCK = "creates fail and leave a machine that no delete removes"
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One death at one moment of one kind of run."""
+    """One death at one moment of one kind of run; on a simulated engine, one kind of engine too."""
 
     death: Death
     moment: Moment
     runner: Runner
+    knob: Knob | None = None
+
+    @property
+    def values(self) -> Sequence[Death | Moment | Runner | Knob]:
+        """What it is made of."""
+        values = (self.death, self.moment, self.runner)
+        return values if self.knob is None else (*values, self.knob)
 
     @property
     def id(self) -> str:
         """A name for pytest's -k."""
-        return "-".join(part.name.lower() for part in (self.death, self.moment, self.runner))
+        return "-".join(part.name.lower() for part in self.values)
 
     @property
     def layer(self) -> Layer:
@@ -190,18 +216,54 @@ def reason_against(cell: Cell, backend: Backend = Backend.FAKE) -> str:
         return "what its reaper meets is the same: unfinished creates, or machines"
     if backend is Backend.FAKE and death is Death.RESTART and moment not in _FAKE_RESTARTS:
         return "a call that the fake engine has begun is beyond its restart: real engines only"
+    return _reason_against_knob(cell)
+
+
+def _reason_against_knob(cell: Cell) -> str:
+    """Return why a death at that moment makes no sense on an OrbStack of that kind."""
+    death, moment, knob = cell.death, cell.moment, cell.knob
+    if knob is Knob.RETRIED and (moment in _CREATING or death is Death.LATE):
+        return "a create that failed is rolled back: nothing is there to be left"
+    if knob is Knob.LEFTOVER and (moment not in (*_CREATING, Moment.TEARDOWN) or death in _BY_A_MACHINE):
+        return "a test whose create failed has no machine to go on with"
+    if knob is Knob.LEFTOVER and death is Death.TIMEOUT and moment is Moment.TEARDOWN:
+        return "what a failed create left is deleted in the background: no test stands there"
+    if knob is Knob.LISTS and cell.layer is Layer.NEXT:
+        return "a sweep asks for a second, and leaves what it can't list to the next one"
+    if knob is Knob.WEDGED and death not in _STRUCK_DEAD:
+        return "what asks only once, or needs an answer to die, leaves it to a reaper"
+    if knob is Knob.WEDGED and cell.layer is not Layer.REAPER:
+        return "of an engine that answers nobody, a run's end and a sweep leave all to the reaper"
+    if knob is Knob.STUCK:
+        return "it stays, and is named in the summary, until OrbStack itself is stopped"
+    if knob in _SLOW and moment is Moment.DURING and death in (Death.RESTART, Death.OFF):
+        return "OrbStack forgets what it is making when it is stopped"
     return ""
 
 
 _FAKE_RESTARTS: Final = (Moment.BEFORE, Moment.BODY, Moment.TEARDOWN, Moment.END, Moment.SWEEP)
 
 
-def all_cells() -> Iterator[Cell]:
+_CREATING: Final = (Moment.BEFORE, Moment.DURING, Moment.AFTER)
+_SLOW: Final = (Knob.SLOW, Knob.CANCEL, Knob.LEFTOVER, Knob.OLD)
+# What the suite does to itself once it has a machine.
+_BY_A_MACHINE: Final = (Death.EXCEPTION, Death.SETUP_EXCEPTION, Death.FINALIZER, Death.PYTEST_EXIT)
+
+
+# Without a word to an engine on the way.
+_STRUCK_DEAD: Final = (
+    *(Death.SIGQUIT, Death.KILL, Death.KILL_WORKER, Death.KILL_GROUP),
+    *(Death.STOPPED, Death.EXIT, Death.SEGFAULT, Death.TIMEOUT),
+)
+
+
+def all_cells(backend: Backend = Backend.FAKE) -> Iterator[Cell]:
     """Yield the whole product."""
-    for death, moment, runner in product(Death, Moment, Runner):
-        yield Cell(death, moment, runner)
+    knobs: Sequence[Knob | None] = tuple(Knob) if backend is Backend.ORBSTACK else (None,)
+    for death, moment, runner, knob in product(Death, Moment, Runner, knobs):
+        yield Cell(death, moment, runner, knob)
 
 
 def cells(backend: Backend = Backend.FAKE) -> list[Cell]:
     """Return the cells that make sense on an engine."""
-    return [cell for cell in all_cells() if not reason_against(cell, backend)]
+    return [cell for cell in all_cells(backend) if not reason_against(cell, backend)]

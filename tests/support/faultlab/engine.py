@@ -37,6 +37,8 @@ class EngineUnderTest(ABC):
     backend: ClassVar[Backend]
     # How long it may take to make a machine and to delete it, together, with both cores busy, in seconds.
     own_s: ClassVar[float]
+    # Whether a call that hasn't asked the engine yet does so though its caller is dead: it is a command.
+    orphans_ask: bool = False
 
     def __init__(self, prefix: str) -> None:
         self.prefix: Final = prefix
@@ -97,6 +99,12 @@ class EngineUnderTest(ABC):
     @abstractmethod
     def restart(self, point: str) -> None:
         """Let it die and rise while calls stand at the point, all of which fail."""
+
+    def worsen(self) -> None:  # noqa: B027 - most kinds are as they are
+        """Do what it does from the moment on at which death strikes, if it is of such a kind."""
+
+    def recover(self) -> None:  # noqa: B027 - the same
+        """Answer again, if it doesn't, once somebody has asked in vain."""
 
     @abstractmethod
     def is_busy(self) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import pytest
 
-from faultlab.cells import Cell, Death, Layer, Moment, Runner
+from faultlab.cells import Cell, Death, Knob, Layer, Moment, Runner
 from faultlab.engine import eventually
 from faultlab.stage import Run, Stage, is_dead, reapers
 from faultlab.strikes import PATIENCE_S, STRIKES, Struck
@@ -70,6 +71,8 @@ class _Play:
         self._engine = stage.engine
         self._others = others
         self._point = POINTS[cell.moment]
+        # Whether the engine has or will have what is to be removed.
+        self._comes = cell.moment is not Moment.BEFORE
 
     def play(self) -> None:
         assert self._engine.names() == self._others
@@ -85,8 +88,10 @@ class _Play:
         judge[self._cell.layer](own)
         status = self._run.end(PATIENCE_S)
         expected = _STATUS.get(self._cell.death, status)
-        if self._cell == _AFTER_ALL_TESTS:
+        if replace(self._cell, knob=None) == _AFTER_ALL_TESTS:
             expected = pytest.ExitCode.OK
+        elif self._cell.knob is Knob.LEFTOVER and expected == pytest.ExitCode.OK:
+            expected = pytest.ExitCode.TESTS_FAILED  # none has a machine
         assert status == expected, self._run.text
         # What dead clients had asked for is over as well.
         self._gone(_REAPER_S, lambda: not self._engine.is_busy() and self._left() == set())
@@ -135,9 +140,11 @@ class _Play:
         standing = self._stage.at(self._point, count)
         if cell.moment is not Moment.BEFORE:
             eventually(lambda: len(self._left()) >= count, PATIENCE_S, self._seen)
+        engine.worsen()
         STRIKES[cell.death](Struck(cell, self._stage, run, standing))
         if cell.dies_there:
             self._await_death(standing)
+            self._comes |= engine.orphans_ask and engine.is_busy()
         if self._point != _DELETE or not self._dies_for_others:
             engine.release(self._point)
         if not self._dies_for_others:
@@ -183,7 +190,8 @@ class _Play:
         self._gone(_EXECNET_S + _REAPER_S, lambda: self._left() == set())
 
     def _judge_reaper(self, own: set[int]) -> None:
-        if self._cell.moment is not Moment.BEFORE:
+        self._engine.recover()
+        if self._comes:
             self._meet_heir(lambda pid: pid not in own and pid in reapers(self._stage.state))
         self._engine.release(_DELETE)
         self._gone(_REAPER_S, lambda: self._left() == set())
@@ -195,7 +203,7 @@ class _Play:
         heir = self._stage.start(
             "def test_nothing(): pass", "-pno:xdist", lifecycle=_LIFECYCLE[Layer.NEXT], sweep="owned"
         )
-        if self._dies_for_others and self._cell.moment is not Moment.BEFORE:
+        if self._dies_for_others and self._comes:
             self._meet_heir(lambda pid: pid == heir.process.pid)
         self._engine.release(_DELETE)
         heir.end(PATIENCE_S)

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 from typing import Final
 
-from faultlab.cells import Backend, Cell, Death, Layer, Moment, Runner, cells
+from faultlab.cells import Backend, Cell, Death, Knob, Layer, Moment, Runner, cells
 
-__all__ = ["LIMIT", "Pair", "pairs", "selected", "selection"]
+__all__ = ["LIMIT", "SIMULATED_LIMIT", "Pair", "pairs", "selected", "selection"]
 
-# How many cells an engine gets.
+# How many cells a real engine gets, and how many a simulated one. All pairs would take the latter some 230:
+# no cell has more than one death and one kind of engine.
 LIMIT: Final = 30
+SIMULATED_LIMIT: Final = 52
 
-Value = Death | Moment | Runner
+Value = Death | Moment | Runner | Knob | Layer
 Pair = frozenset[Value]
 
 # The later the layer that must clean up, the worse the death.
 _SEVERITY: Final = {layer: n for n, layer in enumerate(Layer)}
 
 
+@cache
 def pairs(cell: Cell) -> frozenset[Pair]:
-    """Return the pairs of values that a cell covers."""
-    return frozenset(map(frozenset[Value], combinations(_values(cell), 2)))
+    """Return the pairs of values that a cell covers; on a simulated engine also who cleans up there."""
+    found = set(map(frozenset[Value], combinations(cell.values, 2)))
+    if cell.knob is not None:
+        found.add(frozenset[Value]({cell.knob, cell.layer}))
+    return frozenset(found)
 
 
 def selection(
@@ -31,45 +38,60 @@ def selection(
     *,
     limit: int = LIMIT,
     covered: Iterable[Pair] = (),
+    wanted: Iterable[Pair] = (),
     first: Iterable[Cell] = (),
 ) -> Sequence[Cell]:
     """Choose cells, one at a time: the one that adds most to those before it.
 
     First counts how many values it is the first to have, so that each value comes in; then how many pairs
-    that neither these nor others cover; then how many that these don't; then how severe the death is; at
-    last the order of the candidates.
+    that are wanted most; then how many that neither these nor others cover; then how many that these don't;
+    then how severe the death is; at last the order of the candidates.
 
     Args:
         candidates: The cells that make sense.
         limit: The most cells.
         covered: The pairs that others cover, as on another engine.
+        wanted: The pairs that are wanted most.
         first: Cells to begin with, whatever they add.
     """
-    elsewhere = frozenset(covered)
+    elsewhere, most = frozenset(covered), frozenset(wanted)
     chosen = list(first)
     left = [cell for cell in candidates if cell not in chosen]
-    values = {value for cell in chosen for value in _values(cell)}
+    values = {value for cell in chosen for value in cell.values}
     here = frozenset[Pair]().union(*map(pairs, chosen))
 
-    def gain(cell: Cell) -> tuple[int, int, int, int]:
+    def gain(cell: Cell) -> tuple[int, ...]:
         new = pairs(cell) - here
         # In a test's body, for a sweep is left to the next session whatever the death.
         severity = _SEVERITY[replace(cell, moment=Moment.BODY).layer]
-        return len(set(_values(cell)) - values), len(new - elsewhere), len(new), severity
+        fresh = len(set(cell.values) - values)
+        return fresh, len(new & most), len(new - elsewhere), len(new), severity
 
     while left and len(chosen) < limit:
         best = max(left, key=gain)  # the first of those that gain most
         left.remove(best)
         chosen.append(best)
-        values.update(_values(best))
+        values.update(best.values)
         here |= pairs(best)
     return chosen
 
 
+@cache
 def selected(backend: Backend) -> Sequence[Cell]:
-    """Return the cells that are always played on an engine: on the fake one all; LXD's complete Docker's."""
+    """Return the cells that are always played on an engine: on the fake one all; LXD's complete Docker's.
+
+    On the simulated OrbStack each kind of it meets each layer and each runner; each death is there, and as
+    many other pairs as fit.
+    """
     if backend is Backend.FAKE:
         return cells(backend)
+    if backend is Backend.ORBSTACK:
+        candidates = cells(backend)
+        every = frozenset[Pair]().union(*map(pairs, candidates))
+        wanted = [pair for pair in every if any(isinstance(value, Runner | Layer) for value in pair)]
+        # A run's end waits until a create is over that can't be deleted before; a reaper has time anyway.
+        waits = [Cell(Death.SIGINT, Moment.DURING, Runner.PLAIN, knob) for knob in (Knob.SLOW, Knob.OLD)]
+        return selection(candidates, limit=SIMULATED_LIMIT, wanted=wanted, first=waits)
     # Only a real engine can die at a call that it has begun.
     moments = (Moment.DURING, Moment.BODY, Moment.TEARDOWN)
     first = [Cell(Death.RESTART, moment, Runner.PLAIN) for moment in moments]
@@ -78,7 +100,3 @@ def selected(backend: Backend) -> Sequence[Cell]:
         return docker
     covered = frozenset[Pair]().union(*map(pairs, docker))
     return selection(cells(backend), covered=covered, first=first)
-
-
-def _values(cell: Cell) -> tuple[Value, ...]:
-    return (cell.death, cell.moment, cell.runner)

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from faultlab.cells import SAME, Backend, Cell, Death, Layer, Moment, Runner, all_cells, reason_against
+from faultlab.cells import (
+    SAME,
+    Backend,
+    Cell,
+    Death,
+    Knob,
+    Layer,
+    Moment,
+    Runner,
+    all_cells,
+    cells,
+    reason_against,
+)
 from faultlab.selection import selected
 
 __all__ = ["page"]
@@ -34,6 +47,17 @@ the engine's socket stops the calls, and what is left is read by the engine's ow
 restarts, or is off, is a real one that is killed and started again; entries in brackets, where a call that
 it has begun dies with it, are for such engines only. `tox -e matrix` plays all entries on all three.
 """
+_SIMULATED: Final = """\
+## A simulated OrbStack
+
+OrbStack runs on a Mac only, so it is simulated: vmharness's own `orbctl` is first on PATH, and each call of
+it is a process, as on a Mac. What differs from the engines above: there are no labels, so that a machine is
+proven by the time of its creation; a command goes on when the run that started it is dead; and OrbStack
+goes wrong in ways of its own, as it was seen to. What is left is read from the simulator's file.
+
+Of {count} combinations that make sense these are always played: each death, each moment, and each kind of
+OrbStack with each runner and each layer. `tox -e matrix` plays all.
+"""
 _REAL: Final = {"D": frozenset(selected(Backend.DOCKER)), "L": frozenset(selected(Backend.LXD))}
 
 
@@ -42,6 +66,7 @@ def page() -> str:
     lines = [_HEAD, *(f"- **{layer}**: {words}" for layer, words in _WORDS.items()), _ENGINES]
     for runner in Runner:
         lines += [f"## {runner}", "", *_table(runner), ""]
+    lines += [_SIMULATED.format(count=f"{len(cells(Backend.ORBSTACK)):,}"), *_rows(), ""]
     lines += ["## What is left out", "", *_reasons(), ""]
     lines += ["## What needs no entry of its own", ""]
     lines += [f"- {other}: as {death}" for other, death in SAME.items()]
@@ -66,13 +91,27 @@ def _mark(cell: Cell) -> str:
     return " ".join([layer, *letters])
 
 
+def _rows() -> Iterator[str]:
+    """Yield a row for each cell on the simulated OrbStack."""
+    yield "| death | moment | run by | OrbStack | who cleans up |"
+    yield "|---" * 5 + "|"
+    for cell in sorted(selected(Backend.ORBSTACK), key=_place):
+        yield "| " + " | ".join([*cell.values, cell.layer]) + " |"
+
+
+def _place(cell: Cell) -> tuple[int, ...]:
+    order = [*Death, *Moment, *Runner, *Knob]
+    return tuple(map(order.index, cell.values))
+
+
 def _reasons() -> Iterator[str]:
-    reasons: dict[str, list[Death]] = {}
-    for cell in all_cells():
-        if reason := reason_against(cell, Backend.DOCKER):
+    reasons: dict[str, list[str]] = {}
+    for cell in all_cells(Backend.ORBSTACK):
+        if reason := reason_against(cell, Backend.ORBSTACK):
             found = reasons.setdefault(reason, [])
-            if cell.death not in found:
-                found.append(cell.death)
+            named = cell.death if reason_against(replace(cell, knob=None), Backend.ORBSTACK) else cell.knob
+            if named and named not in found:
+                found.append(named)
     for reason, deaths in reasons.items():
         # A few, or it is the same for nearly all of them.
         few = len(deaths) < len(Death) / 2

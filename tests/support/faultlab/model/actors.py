@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from faultlab.model.clock import WorldClock
-from faultlab.model.engine import SETTLE_S, Bare, Killed, WatchedStore
 from faultlab.model.files import read_book
 from faultlab.model.law import wrong_intent
+from faultlab.model.place import Killed, Place
 from faultlab.model.truth import Ended, Named, Process, Truth, Want
 from faultlab.model.turns import Turns
 from vmharness import Machine, Provider, Session, Settings
@@ -100,7 +100,7 @@ class QueueingProviders(Providers):
 class Engines:
     """Where a process finds engines: by endpoint, and by a backend's name those of its environment."""
 
-    stores: Mapping[str, tuple[type[Bare], WatchedStore]]
+    places: Mapping[str, Place]
     usual: Mapping[str, str]
 
 
@@ -123,12 +123,11 @@ class Actor:
 
     def connect(self, backend: str, endpoint: str | None) -> Provider:
         """Open an engine."""
-        way, store = self.engines.stores[endpoint or self.engines.usual[backend]]
-        return way(store, self.clock, self)
+        return self.engines.places[endpoint or self.engines.usual[backend]].connect(self)
 
     # -- what its calls tell
 
-    def asks(self, endpoint: str, spec: Spec, timeout: float) -> None:
+    def asks(self, endpoint: str, spec: Spec, takes: float) -> None:
         """Note that it asks an engine for a machine."""
         want = Want(
             process=self.process,
@@ -139,7 +138,7 @@ class Actor:
             scope=self._scope,
             began=self._began,
             asked=self.clock.time(),
-            takes=timeout + SETTLE_S,
+            takes=takes,
         )
         self.truth.ask(want)
         if why := wrong_intent(self.truth, want):
@@ -192,6 +191,9 @@ class Actor:
             if want.ended is Ended.OPEN:
                 refused = isinstance(exc, NameTaken | CreateFailed)
                 want.ended = Ended.MADE if exc is None else Ended.REFUSED if refused else Ended.DOUBT
+                if want.ended is Ended.MADE and want.machine is None:
+                    why = f"a create of {want.name!r} returned to {self.process.name} that made no machine"
+                    self.truth.wrongs.append(why)
 
 
 class SessionActor(Actor):
@@ -254,7 +256,7 @@ class SessionActor(Actor):
             self.session.named(name, scope=scope, backend=backend)
             if not known:
                 # What it knows already goes by the record that it has.
-                until = self.clock.time() + CREATE_S + SETTLE_S
+                until = self.clock.time() + CREATE_S + self.engines.places[endpoint].settle_s
                 named = Named(
                     process=self.process,
                     endpoint=endpoint,

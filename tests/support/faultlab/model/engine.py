@@ -1,45 +1,36 @@
-"""Engines that tell the world what happens in them, and a process's way to one, on which it may die.
+"""Fake engines that tell the world what happens in them, and a process's way to one, on which it may die.
 
 They judge nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from faultlab.model.clock import WorldClock
+from faultlab.model.place import Client, Seen, Told
+from vmharness import Provider
 from vmharness.provider import MachineInfo, Spec
-from vmharness_fake import FakeProvider, Latencies, MemoryStore, UnlabelledFakeProvider
+from vmharness_fake import FakeProvider, Fault, Faults, Latencies, MemoryStore, UnlabelledFakeProvider
 from vmharness_fake._calls import Call
 from vmharness_fake._engine import Engine, StoredMachine
 
-__all__ = ["SETTLE_S", "Bare", "Client", "Killed", "Labelled", "WatchedStore"]
+__all__ = ["Bare", "FakePlace", "Labelled", "WatchedStore"]
 
 # For how long after its deadline a create may still bring a machine, as the engines say, in seconds.
-SETTLE_S: Final = 10.0
-_LATENCIES: Final = Latencies(create_s=1.0, settle_s=SETTLE_S)
-
-
-class Killed(BaseException):
-    """The calling process is no more."""
+_SETTLE_S: Final = 10.0
+_LATENCIES: Final = Latencies(create_s=1.0, settle_s=_SETTLE_S)
 
 
 class WatchedStore(MemoryStore):
     """An engine that tells of each machine as it takes it in, and as it begins to delete it."""
 
-    def __init__(
-        self,
-        endpoint: str,
-        *,
-        born: Callable[[str, StoredMachine], None],
-        doomed: Callable[[str, StoredMachine], None],
-    ) -> None:
+    def __init__(self, endpoint: str, told: Told) -> None:
         super().__init__(endpoint)
-        self._born = born
-        self._doomed = doomed
+        self._told = told
 
     @contextmanager
     def locked(self) -> Generator[Engine]:
@@ -50,19 +41,18 @@ class WatchedStore(MemoryStore):
             for name, machine in engine.machines.items():
                 old = before.get(name)
                 if old is None or old.uid != machine.uid:
-                    self._born(self.endpoint, machine)
+                    self._told.born(self.endpoint, _seen(machine))
                 elif machine.gone_at is not None and old.gone_at is None:
-                    self._doomed(self.endpoint, machine)
+                    self._told.doomed(self.endpoint, machine.uid, machine.gone_at)
 
 
-class Client(Protocol):
-    """The process that calls."""
-
-    def asks(self, endpoint: str, spec: Spec, timeout: float) -> None:
-        """Note that it is about to ask for a machine."""
-
-    def comes_to(self, point: str) -> None:
-        """Note how far a call of it has come; raise what strikes it there."""
+def _seen(machine: StoredMachine) -> Seen:
+    return Seen(
+        uid=machine.uid,
+        name=machine.spec.name,
+        labels=machine.spec.labels,
+        appears=machine.appears_at,
+    )
 
 
 class Bare(UnlabelledFakeProvider):
@@ -75,7 +65,7 @@ class Bare(UnlabelledFakeProvider):
 
     def create(self, spec: Spec, *, timeout: float) -> MachineInfo:
         """Make a machine."""
-        self._client.asks(self.endpoint, spec, timeout)
+        self._client.asks(self.endpoint, spec, timeout + _SETTLE_S)
         self._client.comes_to("create:before")
         info = super().create(spec, timeout=timeout)
         self._client.comes_to("create:after")
@@ -120,3 +110,57 @@ class Bare(UnlabelledFakeProvider):
 
 class Labelled(Bare, FakeProvider):
     """A process's way to an engine with labels."""
+
+
+class FakePlace:
+    """A fake engine.
+
+    Args:
+        way: How a process comes to it.
+        store: What it has.
+        clock: The world's.
+    """
+
+    def __init__(self, way: type[Bare], store: WatchedStore, clock: WorldClock) -> None:
+        self._way = way
+        self._store = store
+        self._clock = clock
+
+    @property
+    def endpoint(self) -> str:
+        """Its endpoint."""
+        return self._store.endpoint
+
+    @property
+    def settle_s(self) -> float:
+        """As its provider says."""
+        return _SETTLE_S
+
+    def connect(self, client: Client) -> Provider:
+        """Return a process's way to it."""
+        return self._way(self._store, self._clock, client)
+
+    def hand(self) -> Provider:
+        """Return the way of somebody who has nothing to do with vmharness."""
+        return FakeProvider(self._store, clock=self._clock.monotonic, sleep=self._clock.sleep)
+
+    def trouble(self, fault: Fault) -> None:
+        """Let it go wrong, besides what goes wrong already."""
+        self._store.set_faults(Faults(tuple({*self._striking(), fault})))
+
+    def heal(self) -> None:
+        """Let it do as it is told."""
+        self._store.set_faults(Faults())
+
+    @property
+    def calm(self) -> bool:
+        """Whether nothing goes wrong."""
+        return not self._striking()
+
+    def pass_time(self) -> None:
+        """Tell what time alone has changed: nothing."""
+
+    def _striking(self) -> Sequence[Fault]:
+        with self._store.locked() as engine:
+            rules = engine.faults.rules
+            return [rule for rule in rules if engine.counts.get(rule.key(), 0) < (rule.last or 0)]

@@ -11,8 +11,8 @@ from typing import Final
 
 from faultlab.model.clock import WorldClock
 from faultlab.model.files import Book, read_books
+from faultlab.model.place import Seen
 from vmharness.provider import LABEL_NAME, LABEL_TOKEN
-from vmharness_fake._engine import StoredMachine
 
 __all__ = ["EXPIRY_S", "TOMBSTONE_S", "Ended", "Made", "Named", "Process", "Truth", "Want"]
 
@@ -212,22 +212,21 @@ class Truth:
         want.contested = any(now < made.gone_at for made in self._called(want.endpoint, want.name))
         want.process.wants.append(want)
 
-    def take_in(self, endpoint: str, machine: StoredMachine) -> None:
+    def take_in(self, endpoint: str, seen: Seen) -> None:
         """Note that an engine has a new machine, or will have."""
-        spec = machine.spec
         made = Made(
-            uid=machine.uid,
+            uid=seen.uid,
             endpoint=endpoint,
-            name=spec.name,
-            token=spec.labels.get(LABEL_TOKEN, ""),
-            of=spec.labels.get(LABEL_NAME, ""),
-            appears=machine.appears_at,
+            name=seen.name,
+            token=seen.labels.get(LABEL_TOKEN, ""),
+            of=seen.labels.get(LABEL_NAME, ""),
+            appears=seen.appears,
         )
-        self.machines[machine.uid] = made
+        self.machines[seen.uid] = made
         # All who asked come before all who track: what a session has made isn't made by other means.
         for process in self.processes:
             for want in process.wants:
-                if (want.endpoint, want.name) == (endpoint, spec.name):
+                if (want.endpoint, want.name) == (endpoint, seen.name):
                     if want.ended is Ended.OPEN:
                         want.machine, made.want = made, want
                     else:

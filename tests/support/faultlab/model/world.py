@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 from faultlab.model.actors import CREATE_S, HOST, Blow, Engines, ReaperActor, SessionActor
 from faultlab.model.clock import WorldClock
-from faultlab.model.engine import SETTLE_S, Bare, Labelled, WatchedStore
+from faultlab.model.engine import Bare, FakePlace, Labelled, WatchedStore
 from faultlab.model.files import Entry, garble, is_held, make_newer, read_book, tear
 from faultlab.model.law import excuse, lose, off_the_books, wrong_delete
+from faultlab.model.place import Place, Seen, Told
 from faultlab.model.truth import EXPIRY_S, Ended, Made, Named, Process, Truth, Want
 from vmharness import Settings
 from vmharness._protected import Protected, ProtectedList
 from vmharness._settings import SweepMode
 from vmharness.errors import ProviderError
 from vmharness.provider import LABEL_NAME, LABEL_TOKEN, Spec
-from vmharness_fake import FakeProvider, Fault, Faults
-from vmharness_fake._engine import StoredMachine
+from vmharness_fake import Fault
 
-__all__ = ["BACKENDS", "FOLDERS", "World", "pick"]
+__all__ = ["BACKENDS", "FOLDERS", "World", "fake_places", "pick"]
 
 T = TypeVar("T")
 
@@ -29,27 +29,40 @@ BACKENDS: Final = ("labelled", "bare")
 FOLDERS: Final = ("a", "b")
 
 
-class World:
-    """All of it. Its methods are what may happen; `check` says whether what must hold does."""
+def fake_places(clock: WorldClock, told: Told) -> Sequence[Place]:
+    """Make fake engines: two with labels and one without."""
+    ways = {"one": Labelled, "two": Labelled, "bare": Bare}
+    return [
+        FakePlace(way, WatchedStore(f"memory:{os.getpid()}:{name}", told), clock)
+        for name, way in ways.items()
+    ]
 
-    def __init__(self, folder: Path) -> None:
+
+class World:
+    """All of it. Its methods are what may happen; `check` says whether what must hold does.
+
+    Args:
+        folder: Where the state folders are.
+        make_places: Makes the engines: two for the first backend, one for the second.
+    """
+
+    def __init__(
+        self, folder: Path, make_places: Callable[[WorldClock, Told], Sequence[Place]] = fake_places
+    ) -> None:
         self.clock: Final = WorldClock()
         self.truth: Final = Truth(self.clock)
         self.folder: Final = folder
-        self._ways: dict[str, tuple[type[Bare], WatchedStore]] = {}
         self.sessions: Final[list[SessionActor]] = []
         self._number = 0
-        for place, way in (("one", Labelled), ("two", Labelled), ("bare", Bare)):
-            endpoint = f"memory:{os.getpid()}:{place}"
-            store = WatchedStore(endpoint, born=self.truth.take_in, doomed=self._doomed)
-            self._ways[endpoint] = way, store
+        places = make_places(self.clock, self)
+        self._places: Final = {place.endpoint: place for place in places}
 
     # -- whom and what there is
 
     @property
     def endpoints(self) -> Sequence[str]:
         """The engines."""
-        return tuple(self._ways)
+        return tuple(self._places)
 
     @property
     def living(self) -> Sequence[SessionActor]:
@@ -69,13 +82,25 @@ class World:
     @property
     def calm(self) -> bool:
         """Whether no engine goes wrong."""
-        return not any(self._striking(endpoint) for endpoint in self._ways)
+        return all(place.calm for place in self._places.values())
 
-    def _doomed(self, endpoint: str, machine: StoredMachine) -> None:
+    # -- what engines tell
+
+    def born(self, endpoint: str, seen: Seen) -> None:
+        """Hear that an engine has taken in a machine."""
+        self.truth.take_in(endpoint, seen)
+
+    def vanished(self, uid: str) -> None:
+        """Hear that an engine has given up a machine by itself."""
+        made = self.truth.machines[uid]
+        made.gone, made.gone_at = True, self.clock.monotonic()
+
+    def doomed(self, endpoint: str, uid: str, gone_at: float) -> None:
+        """Hear that an engine begins to delete a machine, and judge whether it may."""
         self.truth.pass_time()  # by now a machine may be older than it was when the step began
-        made = self.truth.machines[machine.uid]
+        made = self.truth.machines[uid]
         actor = self.truth.actor
-        made.gone, made.gone_at = True, machine.gone_at or 0.0
+        made.gone, made.gone_at = True, gone_at
         if actor is not None:
             self.truth.tell(f"... {actor.name} deletes {made.name} on {endpoint}")
             if why := wrong_delete(self.truth, actor, made):
@@ -103,8 +128,9 @@ class World:
             prefix=f"vmh{self._number}",  # so that machines are deleted in an order that isn't chance
             sweep_prefix=prefixes,
         )
-        pid = os.getpid()
-        engines = Engines(self._ways, {"labelled": f"memory:{pid}:{usual}", "bare": f"memory:{pid}:bare"})
+        one, two, bare = self.endpoints
+        labelled = {"one": one, "two": two}[usual]
+        engines = Engines(self._places, {"labelled": labelled, "bare": bare})
         process = Process(
             name=f"session {self._number} ({folder}{', ' + run if run else ''})",
             folder=self.folder / folder,
@@ -202,7 +228,7 @@ class World:
             f"somebody makes {name} on {endpoint}" + (f" as a copy of {like.name}" if like else "")
         )
         try:
-            self._hand(endpoint).create(Spec(name=name, labels=labels), timeout=CREATE_S)
+            self._places[endpoint].hand().create(Spec(name=name, labels=labels), timeout=CREATE_S)
         except ProviderError as exc:
             self.truth.tell(f"... {type(exc).__name__}: {exc}")
 
@@ -213,12 +239,9 @@ class World:
             return
         self.truth.tell(f"somebody deletes {made.name} on {made.endpoint}")
         try:
-            self._hand(made.endpoint).delete(made.name, timeout=CREATE_S)
+            self._places[made.endpoint].hand().delete(made.name, timeout=CREATE_S)
         except ProviderError as exc:
             self.truth.tell(f"... {type(exc).__name__}: {exc}")
-
-    def _hand(self, endpoint: str) -> FakeProvider:
-        return FakeProvider(self._ways[endpoint][1], clock=self.clock.monotonic, sleep=self.clock.sleep)
 
     def protect(self, folder: str, number: int) -> None:
         """Let a person protect a machine."""
@@ -235,19 +258,13 @@ class World:
     def trouble(self, endpoint: str, fault: Fault) -> None:
         """Let an engine go wrong."""
         self.truth.tell(f"{endpoint} will go wrong: {fault}")
-        faults = self._striking(endpoint)
-        self._ways[endpoint][1].set_faults(Faults(tuple({*faults, fault})))
+        self._places[endpoint].trouble(fault)
 
     def heal(self) -> None:
         """Let all engines do as they are told."""
         self.truth.tell("nothing goes wrong any more")
-        for _, store in self._ways.values():
-            store.set_faults(Faults())
-
-    def _striking(self, endpoint: str) -> Sequence[Fault]:
-        with self._ways[endpoint][1].locked() as engine:
-            rules = engine.faults.rules
-            return [rule for rule in rules if engine.counts.get(rule.key(), 0) < (rule.last or 0)]
+        for place in self._places.values():
+            place.heal()
 
     def in_doubt(self) -> Sequence[Want]:
         """Return what was asked for in doubt."""
@@ -293,6 +310,8 @@ class World:
 
     def check(self) -> None:
         """Raise AssertionError, with the story, unless all holds that always must."""
+        for place in self._places.values():
+            place.pass_time()
         self.truth.pass_time()
         wrongs = [*self.truth.wrongs, *off_the_books(self.truth)]
         wrongs += [
@@ -312,7 +331,8 @@ class World:
             else:
                 self.close(actor)
             self.check()
-        self._outlast(max((made.appears for made in self.truth.machines.values()), default=0.0) + SETTLE_S)
+        settle_s = max(place.settle_s for place in self._places.values())
+        self._outlast(max((made.appears for made in self.truth.machines.values()), default=0.0) + settle_s)
         for folder in FOLDERS:
             self._sweep(folder)
         self._expect_clean(
