@@ -79,8 +79,6 @@ def check_ledgers(ledgers: FileLedgers) -> Iterator[Finding]:
     """Yield what dead runs left on the books, and what of the books can't be read."""
     try:
         paths = sorted(ledgers.folder.glob(f"*{SUFFIX}"))
-        # What dead ones left in other state folders is theirs to sweep.
-        paths += [path for path in ledgers.elsewhere() if ledgers.living(path)]
         ProtectedList(ledgers.folder).read()
     except (OSError, LedgerError) as exc:
         yield _state(Level.ERROR, str(exc))

@@ -509,22 +509,22 @@ class TestState:
         assert said in finding.what
         assert "delete the file" in finding.remedy
 
-    def test_a_damaged_ledger_of_a_living_run_is_named_whatever_state_folder_it_is_in(
+    def test_a_damaged_ledger_of_a_living_run_is_named_and_that_of_another_state_folder_is_not(
         self, tmp_path: Path
     ) -> None:
         meeting = Meeting(tmp_path)
         here = FileLedgers(tmp_path / "here", meeting=meeting)
         there = FileLedgers(tmp_path / "there", meeting=meeting)
-        dead, living = there.open("dead"), there.open("living")
-        for ledger in (dead, living):
+        living, other = here.open("living"), there.open("other")
+        for ledger in (living, other):
             ledger.path.write_text(ledger.path.read_text() + "no JSON\n")
-        dead.abandon()
 
         finding = only(list(check_ledgers(here)))
 
         assert f"the ledger {living.path}, of a living run, is damaged" in finding.what
         assert finding.remedy.startswith("end that run")
         living.close()
+        other.close()
 
     def test_a_list_of_protected_machines_that_cannot_be_read_is_an_error(self, ledgers: FileLedgers) -> None:
         ledgers.open("s").abandon()
