@@ -37,8 +37,6 @@ class EngineUnderTest(ABC):
     backend: ClassVar[Backend]
     # How long it may take to make a machine and to delete it, together, with both cores busy, in seconds.
     own_s: ClassVar[float]
-    # Whether a call that hasn't asked the engine yet does so though its caller is dead: it is a command.
-    orphans_ask: bool = False
 
     def __init__(self, prefix: str) -> None:
         self.prefix: Final = prefix
@@ -99,6 +97,11 @@ class EngineUnderTest(ABC):
     @abstractmethod
     def restart(self, point: str) -> None:
         """Let it die and rise while calls stand at the point, all of which fail."""
+
+    def goes_on(self, point: str) -> bool:
+        """Whether a call stands at the point that will go on though its caller is dead, as a command does."""
+        del point
+        return False
 
     def worsen(self) -> None:  # noqa: B027 - most kinds are as they are
         """Do what it does from the moment on at which death strikes, if it is of such a kind."""

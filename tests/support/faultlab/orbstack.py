@@ -65,8 +65,6 @@ class OrbStackEngine(EngineUnderTest):
         self._commands = install(folder)
         self._steer = Orbctl(folder / "state")
         self._knob = knob
-        # Of news that nobody reads any more a command dies before it asks.
-        self.orphans_ask = knob is not Knob.BANNER
         self._seen = 0
 
     def turn_knob(self) -> None:
@@ -161,6 +159,11 @@ class OrbStackEngine(EngineUnderTest):
             os.kill(pid, signal.SIGKILL)
         self.rise()
         self.release(point)
+
+    def goes_on(self, point: str) -> bool:
+        """Whether a command stands there that doesn't die of news which nobody reads any more."""
+        standing = {event.pid for event in self._events() if (event.phase, event.detail) == ("waits", point)}
+        return self._knob is not Knob.BANNER and not standing.isdisjoint(self._at_work())
 
     def worsen(self) -> None:
         """Answer no command from now on, if it is of that kind."""

@@ -144,7 +144,7 @@ class _Play:
         STRIKES[cell.death](Struck(cell, self._stage, run, standing))
         if cell.dies_there:
             self._await_death(standing)
-            self._comes |= engine.orphans_ask and engine.is_busy()
+            self._comes |= engine.goes_on(self._point)
         if self._point != _DELETE or not self._dies_for_others:
             engine.release(self._point)
         if not self._dies_for_others:
