@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 import vmharness_docker
-from vmharness.provider import Connect
+from vmharness.provider import Connect, Provider
 from vmharness.testing import ProviderContract
 
 
@@ -26,3 +26,7 @@ class TestDocker(ProviderContract):
             docker_engine("stop", "-t", "0", name)
 
         return stop
+
+    @pytest.fixture
+    def unreachable(self, docker_engine: Callable[..., str]) -> Provider:
+        return vmharness_docker.connect("unix:///nonexistent/docker.sock")

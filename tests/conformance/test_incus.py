@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 import vmharness_incus
-from vmharness.provider import Connect
+from vmharness.provider import Connect, Provider
 from vmharness.testing import ProviderContract
 
 HOSTILE_NAMES = (*ProviderContract.hostile_names, "a-", "1a", "a.b", "a_b", "a?b", "a%2Fb", "a" * 64)
@@ -29,6 +29,10 @@ class TestLXD(ProviderContract):
 
         return stop
 
+    @pytest.fixture
+    def unreachable(self, lxd_engine: Callable[..., str]) -> Provider:
+        return vmharness_incus.connect_lxd("lxd:local/default?dir=%2Fnonexistent")
+
 
 class TestIncus(ProviderContract):
     image = os.environ.get("VMHARNESS_TEST_INCUS_IMAGE", "vmharness-tiny")
@@ -44,3 +48,7 @@ class TestIncus(ProviderContract):
             incus_engine("stop", "--force", name)
 
         return stop
+
+    @pytest.fixture
+    def unreachable(self, incus_engine: Callable[..., str]) -> Provider:
+        return vmharness_incus.connect_incus("incus:local/default?dir=%2Fnonexistent")

@@ -45,6 +45,20 @@ class TestOrbStack(ProviderContract):
 
         return stop
 
+    @pytest.fixture
+    def slow(self, orbctl: Commands) -> Callable[[str, float], None]:
+        def slow(verb: str, seconds: float) -> None:
+            orbctl.set(**{f"{verb}_s": seconds})
+
+        return slow
+
+    @pytest.fixture
+    def unreachable(self, tmp_path: Path) -> Provider:
+        """Return an OrbStack that is switched off."""
+        other = Commands((tmp_path / "other").resolve())
+        other("stop")
+        return vmharness_orbstack.connect(f"orbstack:{os.getuid()}:{other.folder / 'orbctl'}")
+
 
 class TestOrbStackFaults:
     """What goes wrong with OrbStack, by way of real processes."""

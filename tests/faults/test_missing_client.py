@@ -19,7 +19,7 @@ from vmharness._ledger import FileLedgers
 from vmharness._plugins import load_lifecycle
 from vmharness._settings import DEFAULT_LIFECYCLE
 from vmharness.errors import CleanupFailed, CreateFailed
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_orbctl import install
 
 PATIENCE_S = 60.0

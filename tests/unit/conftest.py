@@ -13,7 +13,7 @@ from vmharness._ledger import FileLedgers
 from vmharness._meeting import Meeting
 from vmharness._plugins import load_lifecycle
 from vmharness._providers import Providers
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_fake import FakeProvider, MemoryStore
 
 PLUGINS = ("sweep", "tracking", "teardown")

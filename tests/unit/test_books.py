@@ -18,8 +18,7 @@ from vmharness._protected import Protected, ProtectedList
 from vmharness._providers import Providers
 from vmharness.errors import LedgerError, UnknownBackend
 from vmharness.provider import LABEL_TOKEN, ShowsDelete
-from vmharness.testing import FaultyProvider
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock, FaultyProvider
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore
 
 Make = Callable[..., Books]

@@ -12,7 +12,7 @@ from vmharness import MachineInfo, MachineState, Record, Spec, State
 from vmharness._cleanup import TOMBSTONE_S, Cleanup, expired, prove
 from vmharness.errors import Busy, DeleteFailed, EngineUnavailable
 from vmharness.provider import LABEL_EXPIRES, LABEL_TOKEN
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore, UnlabelledFakeProvider
 
 RECORD = Record(

@@ -14,7 +14,7 @@ from vmharness._model import Record
 from vmharness._providers import Providers
 from vmharness._reaper.reap import reap
 from vmharness.errors import CreateUnsettled
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore, UnlabelledFakeProvider
 
 MakeSession = Callable[..., Session]

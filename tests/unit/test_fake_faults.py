@@ -14,7 +14,7 @@ from vmharness.errors import (
     SettingsError,
 )
 from vmharness.provider import Spec
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_fake import FakeProvider, Fault, Faults, Latencies, MemoryStore
 
 

@@ -11,7 +11,7 @@ from vmharness.errors import (
     ProviderError,
 )
 from vmharness.provider import MachineState, ShowsDelete, Spec, TakesLabels
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_fake import (
     FakeProvider,
     Latencies,

@@ -11,7 +11,7 @@ import pytest
 from vmharness import Session, Settings, Spec
 from vmharness._ledger import FileLedger, FileLedgers
 from vmharness._settings import SweepMode
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore
 
 MakeSession = Callable[..., Session]

@@ -16,7 +16,7 @@ from vmharness._maybes import Maybes
 from vmharness._providers import Providers
 from vmharness.errors import CreateTimeout, UnknownBackend
 from vmharness.provider import LABEL_TOKEN, Provider
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_fake import FakeProvider, Fault, Faults, Latencies, MemoryStore, wait_for
 
 Tasks = list[Callable[[], None]]

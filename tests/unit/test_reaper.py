@@ -22,7 +22,7 @@ from vmharness._reaper.reap import reap
 from vmharness._reaper.spawn import LOG, PATHS, Reaper, environment, open_log, spawn
 from vmharness._reports import take_reports, write_report
 from vmharness.provider import Provider, Spec
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_fake import FakeProvider, Fault, Faults, FolderStore, MemoryStore
 
 

@@ -19,7 +19,7 @@ from vmharness import Session, Settings, Spec
 from vmharness._ledger import FileLedger
 from vmharness._settings import SweepMode
 from vmharness.command import CommandLine
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore
 
 MakeSession = Callable[..., Session]

@@ -15,8 +15,7 @@ from vmharness._settings import SweepMode
 from vmharness.errors import CreateTimeout, EngineUnavailable, LedgerError
 from vmharness.hooks import Session as SessionProtocol
 from vmharness.provider import LABEL_EXPIRES, LABEL_NAME, LABEL_TOKEN
-from vmharness.testing import FaultyProvider
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock, FaultyProvider
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore, UnlabelledFakeProvider
 
 MakeSession = Callable[..., Session]

@@ -24,7 +24,7 @@ from vmharness.errors import (
 )
 from vmharness.hooks import Session as SessionProtocol
 from vmharness.provider import LABEL_EXPIRES, LABEL_HOST, LABEL_SESSION, LABEL_TEST, LABEL_TOKEN
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore, UnlabelledFakeProvider, wait_for
 
 MakeSession = Callable[..., Session]

@@ -9,8 +9,7 @@ import pytest
 from vmharness import Session, Spec
 from vmharness._ledger import FileLedgers
 from vmharness.errors import CreateFailed, SettingsError
-from vmharness.testing import FaultyProvider
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock, FaultyProvider
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore
 
 MakeSession = Callable[..., Session]

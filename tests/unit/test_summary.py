@@ -14,8 +14,7 @@ from vmharness._protected import Protected, ProtectedList
 from vmharness._settings import SweepMode
 from vmharness._summary import Left, Part, lines, part_of
 from vmharness.errors import CleanupFailed, CreateTimeout
-from vmharness.testing import FaultyProvider
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock, FaultyProvider
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore
 
 MakeSession = Callable[..., Session]

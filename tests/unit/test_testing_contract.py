@@ -1,4 +1,4 @@
-"""The conformance kit finds what breaks the contract, and leaves no machine."""
+"""The conformance kit's own tracker leaves no machine, whatever the backend does, and says what it left."""
 
 from __future__ import annotations
 
@@ -7,122 +7,68 @@ from dataclasses import replace
 
 import pytest
 
-from vmharness.errors import Busy, CreateTimeout, DeleteFailed, NameTaken
-from vmharness.provider import MachineInfo, Spec
-from vmharness.testing import ContractMachines, ProviderContract
-from vmharness.testing._fake_clock import FakeClock
-from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore, wait_for
-
-KIT = ProviderContract()
+from vmharness.errors import Busy, CreateTimeout, DeleteFailed, EngineUnavailable, NotOwned
+from vmharness.provider import MachineInfo, ShowsDelete, Spec
+from vmharness.testing import ContractMachines, FakeClock, Level, checks
+from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore, UnlabelledFakeProvider, wait_for
 
 
-# ---- what it finds ---------------------------------------------------------------------------------------
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
 
 
-class Careless(FakeProvider):
-    """Takes any spec, by dropping what it doesn't like."""
-
-    def create(self, spec: Spec, *, timeout: float) -> MachineInfo:
-        return super().create(Spec(name=spec.name.strip("-") or "a"), timeout=timeout)
+@pytest.fixture
+def provider(clock: FakeClock) -> FakeProvider:
+    return FakeProvider(MemoryStore(), clock=clock.time, sleep=clock.sleep)
 
 
-class Forgetful(FakeProvider):
-    """Lists the first machine only."""
-
-    def list(self) -> Sequence[MachineInfo]:
-        return super().list()[:1]
+@pytest.fixture
+def machines(provider: FakeProvider, clock: FakeClock) -> ContractMachines:
+    return ContractMachines(provider, clock=clock)
 
 
-class Fussy(FakeProvider):
-    """Deletes only what is there."""
-
-    def delete(self, name: str, *, timeout: float) -> None:
-        if not self.exists(name):
-            raise DeleteFailed(f"no machine {name!r}")
-        super().delete(name, timeout=timeout)
+# ---- what it refuses -------------------------------------------------------------------------------------
 
 
-class Fuzzy(FakeProvider):
-    """Takes the beginning of a name for the name."""
+def test_an_engine_with_machines_of_the_kits_prefix_is_refused(
+    provider: FakeProvider, machines: ContractMachines
+) -> None:
+    provider.create(Spec(name="conf-of-somebody"), timeout=1)
 
-    def exists(self, name: str) -> bool:
-        return any(info.name.startswith(name) for info in self.list())
-
-
-class Overwriting(FakeProvider):
-    """Replaces a machine whose name is taken."""
-
-    def create(self, spec: Spec, *, timeout: float) -> MachineInfo:
-        if self.exists(spec.name):
-            self.delete(spec.name, timeout=timeout)
-            super().create(replace(spec, labels={}), timeout=timeout)
-            raise NameTaken(f"{spec.name!r} was there")
-        return super().create(spec, timeout=timeout)
+    with pytest.raises(NotOwned, match=r"refusing .* conf-of-somebody; delete them"):
+        machines.begin()
 
 
-def test_kit_finds_dropped_labels() -> None:
-    provider = Careless(MemoryStore())
+def test_a_refusal_says_how_to_delete_them(clock: FakeClock) -> None:
+    class Showing(FakeProvider, ShowsDelete):
+        def delete_argv(self, name: str) -> Sequence[str]:
+            return ["fakectl", "delete", name]
 
-    with pytest.raises(AssertionError):
-        KIT.test_labels_are_listed_with_the_machine(provider, ContractMachines(provider))
+    provider = Showing(MemoryStore(), clock=clock.time, sleep=clock.sleep)
+    provider.create(Spec(name="conf-old"), timeout=1)
 
-
-def test_kit_finds_dropped_images() -> None:
-    provider = Careless(MemoryStore())
-
-    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
-        KIT.test_create_of_an_unknown_image_makes_nothing(provider, ContractMachines(provider))
+    with pytest.raises(NotOwned, match="fakectl delete conf-old"):
+        ContractMachines(provider, clock=clock).begin()
 
 
-def test_kit_finds_mended_names() -> None:
-    provider = Careless(MemoryStore())
+def test_machines_of_other_names_and_of_this_run_are_no_reason_to_refuse(
+    provider: FakeProvider, machines: ContractMachines, clock: FakeClock
+) -> None:
+    provider.create(Spec(name="stranger"), timeout=1)
+    name = machines.create().name
 
-    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
-        KIT.test_hostile_names_make_nothing(provider, ContractMachines(provider))
+    ContractMachines(provider, clock=clock).begin()
+    machines.delete_all()
 
-
-def test_kit_finds_machines_that_were_overwritten() -> None:
-    provider = Overwriting(MemoryStore())
-
-    with pytest.raises(AssertionError):
-        KIT.test_create_of_a_taken_name_leaves_the_other_machine_alone(provider, ContractMachines(provider))
-
-
-def test_kit_finds_partial_listings() -> None:
-    provider = Forgetful(MemoryStore())
-    provider.create(Spec(name="stranger"), timeout=60)
-
-    with pytest.raises(AssertionError):
-        KIT.test_list_has_machines_without_labels_of_ours(ContractMachines(provider))
-
-
-def test_kit_finds_deletes_that_lie() -> None:
-    provider = FakeProvider(MemoryStore(), faults=Faults((Fault("delete", "lies"),)))
-
-    with pytest.raises(AssertionError):
-        KIT.test_deleted_machine_is_gone(provider, ContractMachines(provider))
-
-
-def test_kit_finds_deletes_that_want_a_machine() -> None:
-    provider = Fussy(MemoryStore())
-
-    with pytest.raises(DeleteFailed):
-        KIT.test_delete_of_absent_machine_is_silent(provider, ContractMachines(provider))
-
-
-def test_kit_finds_names_that_are_taken_for_others() -> None:
-    provider = Fuzzy(MemoryStore())
-
-    with pytest.raises(AssertionError):
-        KIT.test_part_of_a_name_is_absent(provider, ContractMachines(provider))
+    assert name.startswith("conf-")
+    assert [info.name for info in provider.list()] == ["stranger"]
 
 
 # ---- what it leaves --------------------------------------------------------------------------------------
 
 
-def test_machines_are_deleted_the_last_one_first() -> None:
-    provider = FakeProvider(MemoryStore())
-    machines = ContractMachines(provider)
+def test_machines_are_deleted_the_last_one_first(provider: FakeProvider, machines: ContractMachines) -> None:
     names = [machines.create().name for _ in range(3)]
 
     machines.delete_all()
@@ -132,9 +78,9 @@ def test_machines_are_deleted_the_last_one_first() -> None:
     assert provider.list() == []
 
 
-def test_machine_that_resists_keeps_no_other_alive() -> None:
-    provider = FakeProvider(MemoryStore())
-    machines = ContractMachines(provider)
+def test_machine_that_resists_keeps_no_other_alive(
+    provider: FakeProvider, machines: ContractMachines
+) -> None:
     names = [machines.create().name for _ in range(3)]
     provider.store.set_faults(Faults((Fault("delete", "fails", name=names[1]),)))
 
@@ -142,13 +88,128 @@ def test_machine_that_resists_keeps_no_other_alive() -> None:
         machines.delete_all()
 
     assert [type(error) for error in caught.value.exceptions] == [DeleteFailed]
+    assert names[1] in caught.value.exceptions[0].__notes__[0]
     assert [info.name for info in provider.list()] == [names[1]]
 
 
-def test_busy_engine_is_asked_again_until_the_deadline() -> None:
-    clock = FakeClock()
-    provider = FakeProvider(MemoryStore(), clock=clock.time, sleep=clock.sleep)
-    machines = ContractMachines(provider, delete_timeout_s=60, clock=clock.monotonic, sleep=clock.sleep)
+def test_a_delete_that_fails_for_a_while_is_tried_again(
+    provider: FakeProvider, machines: ContractMachines
+) -> None:
+    machines.create()
+    provider.store.set_faults(Faults((Fault("delete", "fails", last=2),)))
+
+    machines.delete_all()
+
+    assert provider.list() == []
+
+
+def test_a_delete_that_lies_is_found_out(provider: FakeProvider, machines: ContractMachines) -> None:
+    name = machines.create().name
+    provider.store.set_faults(Faults((Fault("delete", "lies"),)))
+
+    with pytest.raises(ExceptionGroup) as caught:
+        machines.delete_all()
+
+    assert f"the delete of {name!r} returned, and it is still listed" in str(caught.value.exceptions[0])
+
+
+def test_a_listing_that_lies_keeps_no_machine_alive(clock: FakeClock) -> None:
+    class Empty(FakeProvider):
+        def list(self) -> Sequence[MachineInfo]:
+            return []
+
+    store = MemoryStore()
+    provider = Empty(store, clock=clock.time, sleep=clock.sleep)
+    machines = ContractMachines(provider, clock=clock)
+    name = machines.create().name
+
+    machines.delete_all()
+
+    assert provider.exists(name) is False
+
+
+def test_a_listing_that_fails_leaves_a_doubt_that_is_told(
+    provider: FakeProvider, machines: ContractMachines
+) -> None:
+    machines.create()
+    provider.store.set_faults(Faults((Fault("list", "unavailable"),)))
+
+    with pytest.raises(ExceptionGroup) as caught:
+        machines.delete_all()
+
+    assert [type(error) for error in caught.value.exceptions] == [EngineUnavailable]
+
+
+class Renaming(UnlabelledFakeProvider):
+    """Gives machines a name of its own, and says that it didn't."""
+
+    def create(self, spec: Spec, *, timeout: float) -> MachineInfo:
+        made = super().create(replace(spec, name=f"vm-{spec.name[-6:]}"), timeout=timeout)
+        return replace(made, name=spec.name)
+
+
+class RenamingLabelled(Renaming, FakeProvider):
+    """The same, on an engine with labels."""
+
+
+class Prefixing(UnlabelledFakeProvider):
+    """Puts something in front of a name."""
+
+    def create(self, spec: Spec, *, timeout: float) -> MachineInfo:
+        made = super().create(replace(spec, name=f"vm-{spec.name}"), timeout=timeout)
+        return replace(made, name=spec.name)
+
+
+@pytest.mark.parametrize("kind", [RenamingLabelled, Prefixing])
+def test_a_machine_of_another_name_is_deleted_and_told(
+    kind: type[UnlabelledFakeProvider], clock: FakeClock
+) -> None:
+    provider = kind(MemoryStore(), clock=clock.time, sleep=clock.sleep)
+    machines = ContractMachines(provider, clock=clock)
+    machines.create()
+    (made,) = provider.list()
+
+    with pytest.raises(AssertionError, match=f"names that nobody asked for.* {made.name}"):
+        machines.delete_all()
+
+    assert made.name.startswith("vm-")
+    assert provider.list() == []
+
+
+def test_a_stranger_is_never_deleted(provider: FakeProvider, machines: ContractMachines) -> None:
+    provider.create(Spec(name="stranger"), timeout=1)
+    machines.begin()
+    machines.adopt(MachineInfo(name="stranger", state=provider.list()[0].state))
+
+    machines.delete_all()
+
+    assert [info.name for info in provider.list()] == ["stranger"]
+
+
+def test_an_interrupt_is_raised_when_all_are_deleted(clock: FakeClock) -> None:
+    class Interrupted(FakeProvider):
+        interrupts = 1
+
+        def delete(self, name: str, *, timeout: float) -> None:
+            if self.interrupts:
+                self.interrupts -= 1
+                raise KeyboardInterrupt
+            super().delete(name, timeout=timeout)
+
+    provider = Interrupted(MemoryStore(), clock=clock.time, sleep=clock.sleep)
+    machines = ContractMachines(provider, clock=clock)
+    for _ in range(3):
+        machines.create()
+
+    with pytest.raises(KeyboardInterrupt):
+        machines.delete_all()
+
+    assert provider.list() == []
+
+
+def test_busy_engine_is_asked_again_until_the_deadline(
+    provider: FakeProvider, machines: ContractMachines
+) -> None:
     name = machines.create().name
 
     provider.store.set_faults(Faults((Fault("delete", "busy"),)))
@@ -160,11 +221,10 @@ def test_busy_engine_is_asked_again_until_the_deadline() -> None:
     assert provider.list() == []
 
 
-def test_machine_that_appears_late_is_awaited_and_deleted() -> None:
-    clock = FakeClock()
-    faults = Faults((Fault("create", "late", seconds=1.5),))
-    provider = FakeProvider(MemoryStore(), faults=faults, clock=clock.time, sleep=clock.sleep)
-    machines = ContractMachines(provider, clock=clock.monotonic, sleep=clock.sleep)
+def test_machine_that_appears_late_is_awaited_and_deleted(
+    provider: FakeProvider, machines: ContractMachines, clock: FakeClock
+) -> None:
+    provider.store.set_faults(Faults((Fault("create", "late", seconds=1.5),)))
     with pytest.raises(CreateTimeout):
         machines.create()
 
@@ -172,3 +232,11 @@ def test_machine_that_appears_late_is_awaited_and_deleted() -> None:
 
     clock.sleep(3600)
     assert provider.list() == []
+
+
+# ---- what it says of itself ------------------------------------------------------------------------------
+
+
+def test_each_check_says_a_sentence_under_a_heading() -> None:
+    assert [check.name for check in checks() if not check.verb or not check.sentence.endswith(".")] == []
+    assert {check.level for check in checks()} == set(Level)

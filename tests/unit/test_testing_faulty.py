@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import pytest
 
@@ -19,7 +20,7 @@ from vmharness.provider import (
     Spec,
     TakesLabels,
 )
-from vmharness.testing import FaultyProvider
+from vmharness.testing import FakeClock, FaultyProvider
 
 
 class Plain:
@@ -124,6 +125,72 @@ def test_late_create_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -
 
     assert provider.wait_for_late(60)
     assert "late create of a failed" in caplog.text
+
+
+def test_slow_calls_do_their_work_in_the_time_that_is_left() -> None:
+    class Timed(Plain):
+        def create(self, spec: Spec, *, timeout: float) -> MachineInfo:
+            left.append(timeout)
+            return super().create(spec, timeout=timeout)
+
+    clock, left = FakeClock(), list[float]()
+    provider = FaultyProvider(Timed(), "create", "slow", slow_s=4, sleep=clock.sleep)
+
+    provider.create(Spec(name="a"), timeout=10)
+    provider.create(Spec(name="b"), timeout=10)
+
+    assert left == [6, 10]
+    assert clock.slept == [4]
+
+
+@pytest.mark.parametrize(("verb", "error"), [("create", CreateTimeout), ("delete", DeleteFailed)])
+def test_a_call_that_is_too_slow_ends_at_its_deadline(
+    verb: Literal["create", "delete"], error: type[Exception]
+) -> None:
+    inner, clock = Plain(), FakeClock()
+    inner.create(Spec(name="old"), timeout=1)
+    provider = FaultyProvider(inner, verb, "slow", slow_s=60, sleep=clock.sleep)
+
+    calls: dict[str, Callable[[], object]] = {
+        "create": lambda: provider.create(Spec(name="new"), timeout=10),
+        "delete": lambda: provider.delete("old", timeout=10),
+    }
+
+    with pytest.raises(error):
+        calls[verb]()
+
+    assert clock.slept == [10]
+    assert list(inner.machines) == ["old"]
+
+
+def test_lies_change_nothing() -> None:
+    inner = Plain()
+    inner.create(Spec(name="old"), timeout=1)
+
+    made = FaultyProvider(inner, "create", "lies").create(Spec(name="new"), timeout=1)
+    FaultyProvider(inner, "delete", "lies").delete("old", timeout=1)
+
+    assert (made.name, made.state) == ("new", MachineState.RUNNING)
+    assert list(inner.machines) == ["old"]
+    assert FaultyProvider(inner, "list", "lies").list() == ()
+    assert FaultyProvider(inner, "exists", "lies").exists("old") is False
+    assert FaultyProvider(inner, "exists", "lies").exists("new") is True
+
+
+def test_a_chance_strikes_the_same_calls_each_time() -> None:
+    def struck(chance: float, seed: int) -> list[bool]:
+        provider = FaultyProvider(Plain(), "exists", "lies", chance=chance, seed=seed)
+        return [provider.exists("a") for _ in range(100)]
+
+    assert struck(0.3, 1) == struck(0.3, 1) != struck(0.3, 2)
+    assert 10 < sum(struck(0.3, 1)) < 50
+    assert sum(struck(0, 1)) == 0
+    assert sum(struck(1, 1)) == 100
+
+
+def test_a_chance_is_from_0_to_1() -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        FaultyProvider(Plain(), "exists", "fails", chance=30)
 
 
 def test_only_creates_can_be_late() -> None:

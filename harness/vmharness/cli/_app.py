@@ -13,6 +13,7 @@ from vmharness.cli._list import list_machines
 from vmharness.cli._protect import protect, unprotect
 from vmharness.cli._run import run
 from vmharness.cli._sweep import sweep
+from vmharness.cli._verify import verify
 
 __all__ = ["app"]
 
@@ -58,3 +59,4 @@ app.command("list")(list_machines)
 app.command()(sweep)
 app.command()(protect)
 app.command()(unprotect)
+app.command()(verify)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Generator
-from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
 
 from vmharness.cli._common import BackendOption, JsonOption, console, print_json, say, settings
+from vmharness.cli._stopping import Stopped, stopping
 
 if TYPE_CHECKING:
     from vmharness.cli._demo_stage import Folder
@@ -29,7 +26,7 @@ def demo(*, backend: BackendOption = "", json: JsonOption = False) -> None:
     from vmharness.cli._demo_play import Play
     from vmharness.cli._demo_stage import choose_stage, clean_up, open_folder
 
-    with _signals(), open_folder() as folder:
+    with stopping(), open_folder() as folder:
         play = None
         try:
             with console(stderr=True).status("") as status:
@@ -41,7 +38,7 @@ def demo(*, backend: BackendOption = "", json: JsonOption = False) -> None:
                 clean_up(folder)
             if play is not None:
                 play.broken_off()
-            if isinstance(exc, _Stopped):
+            if isinstance(exc, Stopped):
                 raise typer.Exit(128 + exc.number) from exc
             raise
         finally:
@@ -64,27 +61,3 @@ def _let_go(folder: Folder) -> None:
         f"    VMHARNESS_STATE_DIR={folder.ledgers.state} vmharness sweep --backend {records[0].backend}",
         stderr=True,
     )
-
-
-class _Stopped(KeyboardInterrupt):
-    """A signal asked the demo to end; it travels as an interrupt does."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
-
-
-@contextmanager
-def _signals() -> Generator[None]:
-    """Let SIGTERM and SIGHUP end the demo in good order, as Ctrl+C does."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del frame
-        raise _Stopped(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

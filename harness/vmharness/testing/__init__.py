@@ -8,12 +8,26 @@ A backend's whole conformance test::
         @pytest.fixture
         def connect(self) -> Connect:
             return my_backend.connect
+
+`vmharness verify BACKEND` runs the same checks on an installed backend, and prints a report.
 """
 
 from __future__ import annotations
 
-from vmharness.testing._contract import ProviderContract
+from vmharness._clock import Clock
+from vmharness.testing._contract import Check, ProviderContract, checks
+from vmharness.testing._fake_clock import FakeClock
 from vmharness.testing._faulty import FaultyProvider
+from vmharness.testing._levels import Level
 from vmharness.testing._machines import ContractMachines
 
-__all__ = ["ContractMachines", "FaultyProvider", "ProviderContract"]
+__all__ = [
+    "Check",
+    "Clock",
+    "ContractMachines",
+    "FakeClock",
+    "FaultyProvider",
+    "Level",
+    "ProviderContract",
+    "checks",
+]

@@ -6,11 +6,13 @@ It knows no verb's meaning.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import ClassVar
 
 import pytest
 
-from vmharness.provider import Connect, Provider
+from vmharness._clock import Clock
+from vmharness.provider import Connect, Provider, StartsAndStops
 from vmharness.testing._machines import ContractMachines
 
 __all__ = ["Contract"]
@@ -20,6 +22,7 @@ class Contract:
     """Fixtures and settings of the kit.
 
     Attributes:
+        verb: What the checks of a class are about; a heading of the report.
         image: Image of the machines; "" = the backend's default. A small one makes the kit fast.
         create_timeout_s: Deadline of each create, in seconds.
         delete_timeout_s: Deadline of each delete, in seconds.
@@ -27,11 +30,13 @@ class Contract:
         hostile_names: Names that no engine can have. An author may add what only this one can't.
     """
 
-    image: ClassVar[str] = ""
-    create_timeout_s: ClassVar[float] = 300.0
-    delete_timeout_s: ClassVar[float] = 60.0
-    clock_skew_s: ClassVar[float] = 30.0
-    hostile_names: ClassVar[tuple[str, ...]] = (
+    verb: ClassVar[str] = ""
+
+    image: str = ""
+    create_timeout_s: float = 300.0
+    delete_timeout_s: float = 60.0
+    clock_skew_s: float = 30.0
+    hostile_names: tuple[str, ...] = (
         "",
         " ",
         "-",
@@ -53,7 +58,7 @@ class Contract:
 
     @pytest.fixture
     def connect(self) -> Connect | None:
-        """Return the backend's entry point; without it, whether an endpoint opens again isn't checked."""
+        """Return the backend's entry point; without it, what a second provider sees isn't checked."""
         return None
 
     @pytest.fixture
@@ -64,18 +69,41 @@ class Contract:
         return connect()
 
     @pytest.fixture
-    def stop(self) -> Callable[[str], None] | None:
-        """Return what stops a machine by the engine's own means; without it that isn't checked."""
+    def stop(self, provider: Provider) -> Callable[[str], None] | None:
+        """Return what stops a machine by the engine's own means; the provider's own, where it can."""
+        if isinstance(provider, StartsAndStops):
+            return partial(provider.stop, timeout=self.delete_timeout_s)
         return None
 
     @pytest.fixture
-    def machines(self, provider: Provider) -> Iterator[ContractMachines]:
+    def unreachable(self) -> Provider | None:
+        """Return a provider whose engine doesn't answer; without it, what it then says isn't checked."""
+        return None
+
+    @pytest.fixture
+    def slow(self) -> Callable[[str, float], None] | None:
+        """Return what makes the engine slow: `slow("create", 5.0)`, or "delete", and so many seconds.
+
+        From then on each call of that verb takes so long, and goes on in the engine when its caller doesn't
+        wait. Without it, deadlines are checked only where an engine is slow by itself.
+        """
+        return None
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        """Return the clock that the kit reads and waits by; a simulated engine may have one of its own."""
+        return Clock()
+
+    @pytest.fixture
+    def machines(self, provider: Provider, clock: Clock) -> Iterator[ContractMachines]:
         """Make machines that are deleted after the check, whatever happens."""
         machines = ContractMachines(
             provider,
             image=self.image,
             create_timeout_s=self.create_timeout_s,
             delete_timeout_s=self.delete_timeout_s,
+            clock=clock,
         )
+        machines.begin()
         yield machines
         machines.delete_all()

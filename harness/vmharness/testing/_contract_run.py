@@ -8,21 +8,25 @@ They use what every Unix has, busybox and Alpine included: echo, cat, false, sle
 from __future__ import annotations
 
 import secrets
+from typing import Final
 
 import pytest
 
 from vmharness.errors import ProviderError
 from vmharness.provider import Provider, RunsCommands
 from vmharness.testing._contract_base import Contract
+from vmharness.testing._levels import may
 from vmharness.testing._machines import ContractMachines
 
 __all__ = ["RunContract"]
 
-_TIMEOUT_S = 30.0
+_TIMEOUT_S: Final = 30.0
 
 
 class RunContract(Contract):
-    """What run promises."""
+    """What the capability RunsCommands promises."""
+
+    verb = "run"
 
     @pytest.fixture
     def runner(self, provider: Provider) -> RunsCommands:
@@ -31,63 +35,77 @@ class RunContract(Contract):
             pytest.skip("the provider runs no commands")
         return provider
 
-    def test_run_gives_status_and_output_apart(
-        self, runner: RunsCommands, machines: ContractMachines
-    ) -> None:
-        """A status other than 0 doesn't raise, and stdout and stderr are told apart."""
-        name = machines.create().name
+    @pytest.fixture
+    def name(self, runner: RunsCommands, machines: ContractMachines) -> str:
+        """Return the name of a machine to run commands in."""
+        name = machines.new_name()
+        machines.create(name)
+        return name
 
-        good = runner.run(name, ["echo", "hello"], timeout=_TIMEOUT_S)
-        bad = runner.run(name, ["cat", f"/no-such-{secrets.token_hex(6)}"], timeout=_TIMEOUT_S)
+    @may
+    def test_run_gives_what_was_written(self, runner: RunsCommands, name: str) -> None:
+        """A command can be run as soon as create has returned, and what it wrote to stdout comes back."""
+        result = runner.run(name, ["echo", "hello"], timeout=_TIMEOUT_S)
 
-        assert (good.status, good.stdout, good.stderr) == (0, "hello\n", "")
-        assert bad.status != 0
-        assert bad.stdout == ""
-        assert bad.stderr != ""
+        assert (result.status, result.stdout, result.stderr) == (0, "hello\n", "")
 
-    def test_run_uses_no_shell(self, runner: RunsCommands, machines: ContractMachines) -> None:
+    @may
+    def test_run_gives_the_exit_status(self, runner: RunsCommands, name: str) -> None:
+        """A status other than 0 doesn't raise, and comes back."""
+        assert runner.run(name, ["false"], timeout=_TIMEOUT_S).status == 1
+
+    @may
+    def test_run_tells_stderr_from_stdout(self, runner: RunsCommands, name: str) -> None:
+        """What a command wrote to stderr comes back, and not as its stdout."""
+        result = runner.run(name, ["cat", f"/no-such-{secrets.token_hex(6)}"], timeout=_TIMEOUT_S)
+
+        assert result.stdout == ""
+        assert "no-such" in result.stderr
+
+    @may
+    def test_run_uses_no_shell(self, runner: RunsCommands, name: str) -> None:
         """Arguments reach the program unchanged."""
-        name = machines.create().name
         words = ["a  b", "$HOME", "*", ";", "'", '"', "\\", "--", "-x", "&& false"]
 
         result = runner.run(name, ["echo", *words], timeout=_TIMEOUT_S)
 
         assert result.stdout == " ".join(words) + "\n"
 
-    def test_run_hands_over_its_input(self, runner: RunsCommands, machines: ContractMachines) -> None:
+    @may
+    def test_run_hands_over_its_input(self, runner: RunsCommands, name: str) -> None:
         """The input is the program's standard input; None means an empty one."""
-        name = machines.create().name
-
         given = runner.run(name, ["cat"], timeout=_TIMEOUT_S, input="ä\nb".encode())
         empty = runner.run(name, ["cat"], timeout=_TIMEOUT_S)
 
         assert (given.status, given.stdout) == (0, "ä\nb")
         assert (empty.status, empty.stdout) == (0, "")
 
-    def test_run_of_an_unknown_program_fails(self, runner: RunsCommands, machines: ContractMachines) -> None:
+    @may
+    def test_run_of_an_unknown_program_fails(self, runner: RunsCommands, name: str) -> None:
         """A command that can't be started is a ProviderError, or a status other than 0."""
-        name = machines.create().name
-
         try:
             result = runner.run(name, [f"no-such-program-{secrets.token_hex(6)}"], timeout=_TIMEOUT_S)
         except ProviderError:
             return
         assert result.status != 0
 
-    def test_run_takes_user_and_folder(self, runner: RunsCommands, machines: ContractMachines) -> None:
-        """The command runs as that user, in that working directory."""
-        name = machines.create().name
-
+    @may
+    def test_run_takes_a_user(self, runner: RunsCommands, name: str) -> None:
+        """The command runs as that user."""
         assert runner.run(name, ["whoami"], timeout=_TIMEOUT_S, user="root").stdout == "root\n"
+
+    @may
+    def test_run_takes_a_folder(self, runner: RunsCommands, name: str) -> None:
+        """The command runs in that working directory."""
         assert runner.run(name, ["pwd"], timeout=_TIMEOUT_S, cwd="/").stdout == "/\n"
 
-    def test_run_ends_at_its_deadline(self, runner: RunsCommands, machines: ContractMachines) -> None:
+    @may
+    def test_run_ends_at_its_deadline(self, runner: RunsCommands, name: str) -> None:
         """TimeoutError: the deadline passed."""
-        name = machines.create().name
-
         with pytest.raises(TimeoutError):
             runner.run(name, ["sleep", "60"], timeout=0.2)
 
+    @may
     def test_run_in_an_absent_machine_fails(self, runner: RunsCommands, machines: ContractMachines) -> None:
         """ProviderError: the command could not be started."""
         with pytest.raises(ProviderError):

@@ -10,13 +10,17 @@ __all__ = ["FakeClock"]
 
 
 class FakeClock(Clock):
-    """Time for tests: it begins now, and passes only by `sleep` and `jump`.
+    """Time for tests: it begins now, and passes only by `sleep` and `jump`. Threads may share one.
 
     Args:
         now: The wall clock's first reading, in seconds since the epoch; None = the real one.
+
+    Attributes:
+        slept: How long each sleep was, in seconds.
     """
 
     def __init__(self, now: float | None = None) -> None:
+        self._lock = threading.Lock()
         self._wall = Clock().time() if now is None else now
         self._steady = 0.0
         self.slept: list[float] = []
@@ -30,17 +34,32 @@ class FakeClock(Clock):
         return self._steady
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass at once."""
-        self.slept.append(seconds)
-        self._wall += seconds
-        self._steady += seconds
+        """Let time pass at once; a time that is over already changes nothing.
+
+        Args:
+            seconds: How much.
+        """
+        with self._lock:
+            self.slept.append(seconds)
+            self._wall += max(0.0, seconds)
+            self._steady += max(0.0, seconds)
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Let time pass at once, unless the event is set."""
+        """Let time pass at once, unless the event is set; say whether it is.
+
+        Args:
+            event: What is waited for.
+            seconds: For how long.
+        """
         if not event.is_set():
             self.sleep(seconds)
         return event.is_set()
 
     def jump(self, seconds: float) -> None:
-        """Set the wall clock forward, or back if negative, as a person or NTP may."""
-        self._wall += seconds
+        """Set the wall clock forward, or back if negative, as a person or NTP may.
+
+        Args:
+            seconds: How far.
+        """
+        with self._lock:
+            self._wall += seconds

@@ -24,7 +24,7 @@ from vmharness._session import Session
 from vmharness._settings import Settings
 from vmharness.errors import CleanupFailed, CreateTimeout
 from vmharness.provider import Spec
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_fake import (
     Fault,
     FolderFakeProvider,

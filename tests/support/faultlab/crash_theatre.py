@@ -29,7 +29,7 @@ from vmharness.lifecycle.sweep import Sweep
 from vmharness.lifecycle.teardown import Teardown
 from vmharness.lifecycle.tracking import Tracking
 from vmharness.provider import Spec
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 from vmharness_fake import FakeProvider, FolderFakeProvider, Latencies, UnlabelledFolderFakeProvider
 
 __all__ = ["STRANGERS", "Theatre", "at_each", "ledgers"]

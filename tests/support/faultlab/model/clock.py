@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from vmharness.testing._fake_clock import FakeClock
+from vmharness.testing import FakeClock
 
 __all__ = ["WorldClock"]
 

@@ -1,0 +1,92 @@
+"""The conformance kit's checks of copying files; each docstring is the sentence that it proves."""
+
+# ruff: noqa: S101 - asserts are what the kit is made of
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from vmharness.errors import ProviderError
+from vmharness.provider import CopiesFiles, Provider
+from vmharness.testing._contract_base import Contract
+from vmharness.testing._levels import may
+from vmharness.testing._machines import ContractMachines
+
+__all__ = ["FileContract", "path_inside"]
+
+_TIMEOUT_S: Final = 60.0
+
+
+class FileContract(Contract):
+    """What the capability CopiesFiles promises."""
+
+    verb = "files"
+
+    @pytest.fixture
+    def copier(self, provider: Provider) -> CopiesFiles:
+        """Return the provider as one that copies files."""
+        if not isinstance(provider, CopiesFiles):
+            pytest.skip("the provider copies no files")
+        return provider
+
+    @pytest.fixture
+    def name(self, copier: CopiesFiles, machines: ContractMachines) -> str:
+        """Return the name of a machine to copy files into."""
+        name = machines.new_name()
+        machines.create(name)
+        return name
+
+    @may
+    def test_a_file_comes_back_as_it_went(self, copier: CopiesFiles, name: str, tmp_path: Path) -> None:
+        """Files are copied byte by byte."""
+        before, after, inside = tmp_path / "before", tmp_path / "after", path_inside()
+        content = bytes(range(256)) + b"line\r\nline\n\n"
+        before.write_bytes(content)
+
+        copier.push(name, str(before), inside, timeout=_TIMEOUT_S)
+        copier.pull(name, inside, str(after), timeout=_TIMEOUT_S)
+
+        assert after.read_bytes() == content
+
+    @may
+    def test_a_file_that_is_there_is_replaced(self, copier: CopiesFiles, name: str, tmp_path: Path) -> None:
+        """A file that is there is replaced, in the machine and on the host."""
+        before, after, inside = tmp_path / "before", tmp_path / "after", path_inside()
+
+        for content in (b"long, and then replaced", b"short"):
+            before.write_bytes(content)
+            copier.push(name, str(before), inside, timeout=_TIMEOUT_S)
+            copier.pull(name, inside, str(after), timeout=_TIMEOUT_S)
+
+        assert after.read_bytes() == b"short"
+
+    @may
+    def test_push_into_an_absent_machine_fails(
+        self, copier: CopiesFiles, machines: ContractMachines, tmp_path: Path
+    ) -> None:
+        """ProviderError: it was not copied, for there is no machine."""
+        (tmp_path / "file").write_text("content")
+
+        with pytest.raises(ProviderError):
+            copier.push(machines.new_name(), str(tmp_path / "file"), path_inside(), timeout=_TIMEOUT_S)
+
+    @may
+    def test_push_of_a_missing_file_fails(self, copier: CopiesFiles, name: str, tmp_path: Path) -> None:
+        """ProviderError: it was not copied, for the host has no such file."""
+        with pytest.raises(ProviderError):
+            copier.push(name, str(tmp_path / "missing"), path_inside(), timeout=_TIMEOUT_S)
+
+    @may
+    def test_pull_of_a_missing_file_fails(self, copier: CopiesFiles, name: str, tmp_path: Path) -> None:
+        """ProviderError: it was not copied, for the machine has no such file."""
+        with pytest.raises(ProviderError):
+            copier.pull(name, path_inside(), str(tmp_path / "missing"), timeout=_TIMEOUT_S)
+
+
+def path_inside() -> str:
+    """Return the path of a file that no machine has, in a folder that each has."""
+    return f"/tmp/{secrets.token_hex(6)}"  # noqa: S108 - a folder of the machine

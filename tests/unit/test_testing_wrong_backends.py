@@ -1,0 +1,359 @@
+"""The conformance kit finds each of many backends that are wrong in one place, by the checks named for it."""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+
+import pytest
+
+from vmharness.testing import checks
+from wrong_backends import Kind, WrongContract, capabilities, create, verbs
+from wrong_backends.right import Right, RightUnlabelled
+
+ALL: Final = frozenset(check.name.removeprefix("test_") for check in checks())
+# What neither the right backend nor most of the wrong ones can do.
+UNABLE: Final = frozenset(
+    {"rank_is_a_number", "shown_command_deletes_the_machine", "foreign_commands_are_no_creates"}
+    | {"fronts_have_readers"}
+)
+UNLABELLED: Final = frozenset(
+    {"unlabelled_engines_know_the_time_of_creation", "unlabelled_engines_list_no_labels"}
+)
+LABELLED: Final = frozenset(
+    {
+        "labelled_engines_know_the_time_of_creation",
+        "labels_are_listed_with_the_machine",
+        "labels_are_there_from_the_start",
+        "label_length_is_of_use",
+        "unlabelled_machines_of_a_labelled_engine_have_none",
+        "a_clone_has_its_own_labels",
+    }
+)
+
+WRONG: Final[Mapping[Kind, str]] = {
+    create.Early: """
+        machine_runs_when_create_returns
+        list_has_stopped_machines
+        run_gives_what_was_written
+        run_gives_the_exit_status
+        run_tells_stderr_from_stdout
+        run_uses_no_shell
+        run_hands_over_its_input
+        run_takes_a_user
+        run_takes_a_folder
+        run_ends_at_its_deadline
+        machine_is_stopped_when_stop_returns
+        machine_runs_when_start_returns
+        start_may_be_repeated
+        a_clone_runs
+    """,
+    create.Understating: "create_returns_what_it_made a_clone_runs",
+    create.Qualifying: """
+        create_returns_what_it_made
+        create_of_a_taken_name_leaves_the_other_machine_alone
+        name_of_a_deleted_machine_is_free
+        creates_at_once_make_what_each_asked_for
+        a_clone_runs
+    """,
+    create.Cutting: "made_up_names_fit hostile_names_make_nothing",
+    create.Mending: "hostile_names_make_nothing",
+    create.Blunt: "hostile_names_make_nothing",
+    create.Adopting: """
+        create_of_a_taken_name_leaves_the_other_machine_alone
+        one_name_is_given_once
+        a_clone_under_a_taken_name_is_refused
+    """,
+    create.Replacing: """
+        create_of_a_taken_name_leaves_the_other_machine_alone
+        one_name_is_given_once
+        create_is_no_success_because_nobody_answered
+        create_that_asked_nobody_failed
+        a_clone_under_a_taken_name_is_refused
+    """,
+    create.Overwriting: """
+        create_of_a_taken_name_leaves_the_other_machine_alone
+        a_clone_under_a_taken_name_is_refused
+    """,
+    create.Undecided: """
+        create_of_a_taken_name_leaves_the_other_machine_alone
+        a_clone_under_a_taken_name_is_refused
+    """,
+    create.Jealous: "name_of_a_deleted_machine_is_free listings_beside_creates_and_deletes_are_complete",
+    create.AnyImage: "create_of_an_unknown_image_makes_nothing",
+    create.Leaking: "create_of_an_unknown_image_makes_nothing",
+    create.Patient: "create_ends_at_its_deadline",
+    create.LateToSay: "create_ends_at_its_deadline",
+    create.Hasty: "create_that_is_late_is_no_success",
+    create.Sure: "no_machine_comes_of_a_create_that_failed",
+    create.Vague: "create_that_is_late_is_a_timeout",
+    create.Bare: "create_that_is_late_is_unsettled create_that_is_late_is_a_timeout",
+    create.Rising: """
+        create_ends_at_its_deadline
+        create_that_is_late_is_no_success
+        create_that_is_late_is_unsettled
+        create_that_is_late_is_a_timeout
+        no_machine_comes_of_a_create_that_failed
+        a_machine_that_comes_late_can_be_deleted
+    """,
+    create.Milliseconds: "time_of_creation_is_that_of_the_create_call",
+    create.LocalTime: "time_of_creation_is_that_of_the_create_call",
+    create.Booted: "time_of_creation_is_that_of_the_create_call",
+    create.Timeless: "labelled_engines_know_the_time_of_creation",
+    create.TimelessUnlabelled: "unlabelled_engines_know_the_time_of_creation",
+    create.Unlabelling: """
+        labels_are_listed_with_the_machine
+        labels_are_there_from_the_start
+        a_clone_has_its_own_labels
+    """,
+    create.CuttingLabels: "labels_are_listed_with_the_machine",
+    create.MendingLabels: "labels_are_listed_with_the_machine",
+    create.Boasting: "labels_are_listed_with_the_machine",
+    create.Curt: "label_length_is_of_use",
+    create.LabellingLater: "labels_are_there_from_the_start",
+    create.Staining: "unlabelled_machines_of_a_labelled_engine_have_none",
+    create.Emptying: "unlabelled_engines_list_no_labels",
+    create.Unpicklable: "errors_pickle",
+    create.Anonymous: "errors_say_what_they_are_about",
+    create.Sharing: """
+        creates_at_once_make_what_each_asked_for
+        listings_beside_creates_and_deletes_are_complete
+    """,
+    create.Racing: "one_name_is_given_once",
+    verbs.RunningOnly: """
+        list_has_stopped_machines
+        machine_is_stopped_when_stop_returns
+        stop_may_be_repeated
+    """,
+    verbs.OnlyMachinesOfOurs: """
+        list_has_machines_without_labels_of_ours
+        unlabelled_machines_of_a_labelled_engine_have_none
+        a_clone_runs
+        a_clone_has_its_own_labels
+    """,
+    verbs.FirstPage: "creates_at_once_make_what_each_asked_for",
+    verbs.Twice: "list_has_stopped_machines machine_is_stopped_when_stop_returns stop_may_be_repeated",
+    verbs.Raw: """
+        machine_runs_when_create_returns
+        list_has_stopped_machines
+        list_gives_values
+        machine_is_stopped_when_stop_returns
+        machine_runs_when_start_returns
+        start_may_be_repeated
+        a_clone_runs
+        inspect_agrees_with_the_listing
+    """,
+    verbs.Lazy: "list_gives_values",
+    verbs.Moving: """
+        create_of_a_taken_name_leaves_the_other_machine_alone
+        list_changes_nothing
+        the_source_is_left_as_it_was
+        a_clone_under_a_taken_name_is_refused
+        inspect_agrees_with_the_listing
+    """,
+    verbs.Forgiving: "list_is_never_empty_because_nobody_answered",
+    verbs.Crude: "list_is_never_empty_because_nobody_answered",
+    verbs.Remembering: "a_provider_keeps_no_state",
+    verbs.PartialMeanwhile: "listings_beside_creates_and_deletes_are_complete",
+    verbs.FalseOnError: "exists_is_never_false_because_nobody_answered",
+    verbs.Optimist: """
+        a_machine_that_never_was_is_absent
+        a_deleted_machine_is_absent
+        part_of_a_name_is_absent
+        a_provider_keeps_no_state
+    """,
+    verbs.Fuzzy: "part_of_a_name_is_absent",
+    verbs.Globbing: "hostile_names_are_absent",
+    verbs.Picky: "hostile_names_are_absent",
+    verbs.Asleep: "a_stopped_machine_exists",
+    verbs.Nostalgic: "a_deleted_machine_is_absent a_provider_keeps_no_state",
+    verbs.Blinking: "a_machine_that_is_there_exists",
+    verbs.Numeric: "a_deleted_machine_is_absent a_stopped_machine_exists part_of_a_name_is_absent",
+    verbs.Fussy: """
+        look_alikes_are_left_alone
+        delete_may_be_repeated
+        delete_of_absent_machine_is_silent
+        delete_of_hostile_names_is_silent
+        deletes_at_once_delete_what_each_asked_for
+    """,
+    verbs.FussyAboutNames: "delete_of_hostile_names_is_silent",
+    verbs.Impatient: """
+        name_of_a_deleted_machine_is_free
+        a_deleted_machine_is_absent
+        deleted_machine_is_gone
+        stopped_machine_can_be_deleted
+        a_provider_keeps_no_state
+        deletes_at_once_delete_what_each_asked_for
+        listings_beside_creates_and_deletes_are_complete
+        a_machine_that_comes_late_can_be_deleted
+        delete_that_is_late_is_no_success
+    """,
+    verbs.Lying: """
+        name_of_a_deleted_machine_is_free
+        a_deleted_machine_is_absent
+        deleted_machine_is_gone
+        stopped_machine_can_be_deleted
+        a_provider_keeps_no_state
+        listings_beside_creates_and_deletes_are_complete
+        a_machine_that_comes_late_can_be_deleted
+        delete_that_is_late_is_no_success
+    """,
+    verbs.ByPrefix: "look_alikes_are_left_alone",
+    verbs.ByPattern: "delete_of_hostile_names_deletes_nothing",
+    verbs.ByOption: "delete_of_hostile_names_deletes_nothing",
+    verbs.Neighbourly: "delete_deletes_no_other_machine",
+    verbs.RunningDeleted: "stopped_machine_can_be_deleted",
+    verbs.PatientDelete: "delete_ends_at_its_deadline",
+    verbs.HastyDelete: "delete_that_is_late_is_no_success",
+    verbs.DeletedInTheDark: "delete_is_no_success_because_nobody_answered",
+    verbs.CrudeDelete: "delete_is_no_success_because_nobody_answered",
+    verbs.CrossedDeletes: """
+        deletes_at_once_delete_what_each_asked_for
+        listings_beside_creates_and_deletes_are_complete
+    """,
+    verbs.UnavailableCreate: "create_is_no_success_because_nobody_answered create_that_asked_nobody_failed",
+    verbs.Dreaming: "create_is_no_success_because_nobody_answered create_that_asked_nobody_failed",
+    verbs.Fickle: "endpoint_is_a_stable_text endpoint_opens_again endpoint_asks_nobody",
+    verbs.Renamed: "endpoint_opens_again",
+    verbs.Closed: "endpoint_opens_again endpoint_opens_the_same_engine a_provider_keeps_no_state",
+    verbs.Elsewhere: "endpoint_opens_the_same_engine a_provider_keeps_no_state",
+    verbs.Blank: "endpoint_is_a_stable_text",
+    verbs.Placeless: """
+        provider_has_the_interface
+        endpoint_is_a_stable_text
+        endpoint_opens_again
+        endpoint_opens_the_same_engine
+        a_provider_keeps_no_state
+        endpoint_asks_nobody
+        engine_describes_itself
+    """,
+    capabilities.AlwaysZero: "run_gives_the_exit_status run_of_an_unknown_program_fails",
+    capabilities.Strict: "run_gives_the_exit_status run_tells_stderr_from_stdout",
+    capabilities.Mixing: "run_tells_stderr_from_stdout",
+    capabilities.Deaf: "run_tells_stderr_from_stdout",
+    capabilities.Stripping: """
+        run_gives_what_was_written
+        run_uses_no_shell
+        run_takes_a_user
+        run_takes_a_folder
+    """,
+    capabilities.Unfed: "run_hands_over_its_input",
+    capabilities.Shell: "run_uses_no_shell",
+    capabilities.AsSomebody: "run_takes_a_user",
+    capabilities.AtHome: "run_takes_a_folder",
+    capabilities.PatientRun: "run_ends_at_its_deadline",
+    capabilities.Absent: "run_in_an_absent_machine_fails",
+    capabilities.TextMode: "a_file_comes_back_as_it_went",
+    capabilities.Appending: "a_file_that_is_there_is_replaced",
+    capabilities.NothingFound: "pull_of_a_missing_file_fails",
+    capabilities.NothingSent: "push_of_a_missing_file_fails",
+    capabilities.SentNowhere: "push_into_an_absent_machine_fails",
+    capabilities.StopsOnce: "stop_may_be_repeated",
+    capabilities.StartsOnce: "start_may_be_repeated",
+    capabilities.Starting: "machine_runs_when_start_returns",
+    capabilities.StopsByDeleting: "stop_may_be_repeated",
+    capabilities.StopsNothing: "absent_machines_neither_start_nor_stop",
+    capabilities.SharingLabels: "a_clone_has_its_own_labels",
+    capabilities.StoppedSource: "the_source_is_left_as_it_was",
+    capabilities.EmptyClone: "a_clone_has_its_sources_files",
+    capabilities.StoppedClone: "a_clone_runs",
+    capabilities.Recloning: "a_clone_under_a_taken_name_is_refused",
+    capabilities.UnsureClone: "a_clone_of_nothing_fails",
+    capabilities.Blind: """
+        time_of_creation_is_that_of_the_create_call
+        labelled_engines_know_the_time_of_creation
+        inspect_agrees_with_the_listing
+    """,
+    capabilities.Differing: "inspect_agrees_with_the_listing",
+    capabilities.InspectsByPrefix: "inspect_of_absent_machines_is_none",
+    capabilities.InspectsOptions: "inspect_of_hostile_names_is_none",
+    capabilities.Shortsighted: "inspect_is_never_none_because_nobody_answered",
+    capabilities.Verbose: "engine_describes_itself",
+    capabilities.Assuming: "describe_says_that_nobody_answered",
+    capabilities.Nameless: "images_have_names",
+    capabilities.Backwards: "settling_takes_a_while",
+    capabilities.Ranked: "rank_is_a_number",
+    capabilities.Suspicious: "foreign_commands_are_no_creates",
+    capabilities.Unread: "fronts_have_readers",
+    capabilities.DeletesAtOnce: "shown_command_deletes_the_machine",
+    capabilities.Asking: "shown_command_deletes_the_machine",
+    capabilities.Doing: "shown_command_deletes_the_machine",
+}
+
+# Checks that a wrong backend makes meaningless.
+SKIPPED_TOO: Final[Mapping[Kind, str]] = {
+    create.Hasty: "create_that_is_late_is_unsettled create_that_is_late_is_a_timeout",
+    create.Patient: "create_that_is_late_is_unsettled create_that_is_late_is_a_timeout",
+    create.Sure: "create_that_is_late_is_a_timeout a_machine_that_comes_late_can_be_deleted",
+    create.Timeless: "time_of_creation_is_that_of_the_create_call",
+    create.TimelessUnlabelled: "time_of_creation_is_that_of_the_create_call",
+}
+
+Outcomes = Mapping[str, frozenset[str]]
+RunKit = Callable[[Kind], Outcomes]
+
+
+@pytest.fixture
+def run_kit(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> RunKit:
+    """Return what runs the whole kit on a backend, and says which checks passed, failed and were skipped."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def run(kind: Kind) -> Outcomes:
+        WrongContract.kind = kind
+        pytester.makepyfile(
+            "from wrong_backends import WrongContract\n\nclass TestIt(WrongContract):\n    pass\n"
+        )
+        recorder: pytest.HookRecorder = cast(Any, pytester).inline_run(
+            "-p", "no:terminal", "-p", "no:cacheprovider"
+        )
+        outcomes = defaultdict[str, set[str]](set)
+        for report in recorder.getreports("pytest_runtest_logreport"):
+            assert isinstance(report, pytest.TestReport)
+            if report.when == "call" or not report.passed:
+                name = report.nodeid.rpartition("::")[2].removeprefix("test_")
+                outcomes[report.outcome].add(name)
+        # A check may pass or be skipped, and leave a machine.
+        outcomes["passed"] -= outcomes["failed"]
+        outcomes["skipped"] -= outcomes["failed"]
+        return {outcome: frozenset(outcomes[outcome]) for outcome in ("passed", "failed", "skipped")}
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("kind", "skipped"), [(Right, UNABLE | UNLABELLED), (RightUnlabelled, UNABLE | LABELLED)]
+)
+def test_a_right_backend_passes_all_checks(run_kit: RunKit, kind: Kind, skipped: frozenset[str]) -> None:
+    assert run_kit(kind) == {"passed": ALL - skipped, "failed": frozenset(), "skipped": skipped}
+
+
+@pytest.mark.parametrize("kind", WRONG, ids=lambda kind: kind.__name__)
+def test_a_wrong_backend_fails_the_checks_named_for_it_and_no_other(run_kit: RunKit, kind: Kind) -> None:
+    named = frozenset(WRONG[kind].split())
+
+    outcomes = run_kit(kind)
+
+    assert outcomes["failed"] == named
+    assert outcomes["passed"] | outcomes["skipped"] == ALL - named
+    usual = UNABLE | (LABELLED if issubclass(kind, RightUnlabelled) else UNLABELLED)
+    assert outcomes["skipped"] - usual <= set(SKIPPED_TOO.get(kind, "").split())
+
+
+def test_no_wrong_backend_is_forgotten() -> None:
+    kinds = {
+        kind
+        for module in (create, verbs, capabilities)
+        for kind in vars(module).values()
+        if inspect.isclass(kind)
+        and issubclass(kind, Right | RightUnlabelled)
+        and kind.__module__ == module.__name__
+    }
+
+    assert kinds - {capabilities.Runs} == set(WRONG)
+    assert len(WRONG) >= 30
+
+
+def test_each_check_of_the_kit_can_fail() -> None:
+    assert frozenset().union(*(names.split() for names in WRONG.values())) == ALL
