@@ -13,6 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from vmharness._settings import SETTINGS
 from vmharness.cli._app import app as command
+from vmharness.testing import checks
 
 project = "vmharness"
 author = "the vmharness authors"
@@ -82,8 +83,21 @@ class CommandReference(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(text), allow_section_headings=True)
 
 
+class ContractTable(SphinxDirective):
+    """A row for each check of the conformance kit."""
+
+    def run(self) -> list[nodes.Node]:
+        """Write the table as Markdown."""
+        rows = ["| about | level | what it proves | check |", "|---|---|---|---|"]
+        rows += [
+            f"| {check.verb} | {check.level} | {check.sentence} | `{check.name}` |" for check in checks()
+        ]
+        return self.parse_text_to_nodes("\n".join(rows))
+
+
 def setup(app: Sphinx) -> None:
     """Register what is made from the code."""
     _show_public_homes()
     app.add_directive("settings-table", SettingsTable)
     app.add_directive("command-reference", CommandReference)
+    app.add_directive("contract-table", ContractTable)

@@ -87,7 +87,13 @@ def follow(page: Path, folder: Path, environ: Mapping[str, str]) -> Iterator[str
 
 @pytest.mark.parametrize(
     "page",
-    ["docs/tutorial.md", "docs/reference/library.md", "docs/how-to/run-orbstack-suites-anywhere.md"],
+    [
+        "docs/tutorial.md",
+        "docs/reference/library.md",
+        "docs/how-to/run-orbstack-suites-anywhere.md",
+        "docs/how-to/verify-a-backend.md",
+        "docs/how-to/test-your-error-handling.md",
+    ],
 )
 def test_a_page_tells_the_truth(page: str, folder: Path, user: dict[str, str]) -> None:
     assert list(follow(ROOT / page, folder, user)) == []
