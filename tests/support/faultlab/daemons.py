@@ -27,9 +27,8 @@ def reason_against_engines() -> str:
     if os.geteuid():
         return "an engine of a test's own needs root"
     path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
-    missing = [
-        tool for tool in ("dockerd", "lxd", "incus", "busybox") if shutil.which(tool, path=path) is None
-    ]
+    tools = ("dockerd", "lxd", "incus", "libvirtd", "busybox")
+    missing = [tool for tool in tools if shutil.which(tool, path=path) is None]
     return f"there is no {missing[0]} here" if missing else ""
 
 
