@@ -57,7 +57,9 @@ class LabelContract(Contract):
 
         def watch() -> None:
             try:
-                while not over.is_set():
+                last = False
+                while not last:
+                    last = over.is_set()  # so that a create which is over at once is looked at as well
                     looks.extend(info.labels or {} for info in provider.list() if info.name == name)
             finally:
                 watched.set()
