@@ -36,9 +36,17 @@ class FolderProvider(Provider, TakesLabels):
     def create(self, spec: Spec, *, timeout: float) -> MachineInfo:
         """Make a folder with all that belongs in it, then rename it into sight."""
         if not NAME.fullmatch(spec.name):
-            raise CreateFailed(f"cannot create {spec.name!r}: no folder of ours has such a name")
+            raise CreateFailed(
+                f"cannot create {spec.name!r}: no folder of ours has such a name",
+                backend="folder",
+                machine=spec.name,
+            )
         if spec.image not in ("", "empty"):
-            raise CreateFailed(f"cannot create {spec.name!r}: no image {spec.image!r}; there is: empty")
+            raise CreateFailed(
+                f"cannot create {spec.name!r}: no image {spec.image!r}; there is: empty",
+                backend="folder",
+                machine=spec.name,
+            )
         hidden = self._root / f".{uuid.uuid4().hex}"
         try:
             hidden.mkdir(parents=True)
@@ -46,8 +54,12 @@ class FolderProvider(Provider, TakesLabels):
             hidden.rename(self._root / spec.name)
         except OSError as exc:
             if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                raise NameTaken(f"cannot create {spec.name!r}: it is there", machine=spec.name) from exc
-            raise CreateFailed(f"cannot create {spec.name!r}: {exc}", machine=spec.name) from exc
+                raise NameTaken(
+                    f"cannot create {spec.name!r}: it is there", backend="folder", machine=spec.name
+                ) from exc
+            raise CreateFailed(
+                f"cannot create {spec.name!r}: {exc}", backend="folder", machine=spec.name
+            ) from exc
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
         return self._info(self._root / spec.name)
@@ -60,7 +72,7 @@ class FolderProvider(Provider, TakesLabels):
         except FileNotFoundError:
             return found
         except OSError as exc:
-            raise EngineUnavailable(f"cannot list {self._root}: {exc}") from exc
+            raise EngineUnavailable(f"cannot list {self._root}: {exc}", backend="folder") from exc
         for path in paths:
             try:
                 found.append(self._info(path))
@@ -78,7 +90,7 @@ class FolderProvider(Provider, TakesLabels):
         except FileNotFoundError:
             return
         except OSError as exc:
-            raise DeleteFailed(f"cannot delete {name!r}: {exc}", machine=name) from exc
+            raise DeleteFailed(f"cannot delete {name!r}: {exc}", backend="folder", machine=name) from exc
         shutil.rmtree(hidden, ignore_errors=True)
 
     def exists(self, name: str) -> bool:
