@@ -224,7 +224,7 @@ class SessionActor(Actor):
     def _say(self, text: str) -> None:
         self.truth.tell(f"... says: {text}")
         known = ("EngineUnavailable", "LedgerError")
-        if text.startswith("lifecycle plugin") and not any(f"failed: {error}" in text for error in known):
+        if text.startswith("lifecycle plugin") and not any(f": {error}" in text for error in known):
             self.truth.wrongs.append(text)
 
     def open(self, blow: Blow | None = None) -> None:
