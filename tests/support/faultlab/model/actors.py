@@ -223,7 +223,8 @@ class SessionActor(Actor):
 
     def _say(self, text: str) -> None:
         self.truth.tell(f"... says: {text}")
-        known = ("EngineUnavailable", "LedgerError")
+        # A process that is killed here says so, for its session takes the death for a plugin's failure.
+        known = ("EngineUnavailable", "LedgerError", "Killed")
         if text.startswith("lifecycle plugin") and not any(f": {error}" in text for error in known):
             self.truth.wrongs.append(text)
 
