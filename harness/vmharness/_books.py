@@ -277,8 +277,8 @@ class Books:
     def _taken(self, records: Sequence[Record], book: Ledger | None) -> frozenset[str]:
         """Return the ids of records whose machine others may have: by name, for they have no token.
 
-        Others are living sessions, those of this user's other state folders too, and machines that we made
-        ourselves for another scope.
+        Others are living sessions, and machines that we made ourselves for another scope. For a dead owner
+        they are also those of this user's other state folders, which may have made what it never got.
         """
         unsigned = [record for record in records if not record.token]
         if not unsigned:
@@ -290,20 +290,32 @@ class Books:
             for record in self.unfinished()
             if record.id not in ours and record.endpoint == endpoint and record.state is State.RUNNING
         }
-        here = list(self._ledgers.paths())
-        for path in (*here, *self._ledgers.elsewhere()):
+        for path in self._ledgers.paths():
             ours_too = any(book is not None and path == book.path for book in (book, self._ledger))
             if ours_too or not self._ledgers.living(path):
                 continue
             contents = self._ledgers.read(path)
-            if contents.damage and path in here:
+            if contents.damage:
                 return frozenset(record.id for record in unsigned)
             names |= {
                 record.name
                 for record in contents.records.values()
                 if record.endpoint == endpoint and record.state is not State.GONE
             }
+        if book is not self._ledger:
+            names |= self._made_elsewhere(endpoint)
         return frozenset(record.id for record in unsigned if record.name in names)
+
+    def _made_elsewhere(self, endpoint: str) -> set[str]:
+        """Return the names of what living owners with other state folders make there, or have made."""
+        made = (State.WANTED, State.RUNNING)
+        return {
+            record.name
+            for path in self._ledgers.elsewhere()
+            if self._ledgers.living(path)
+            for record in self._ledgers.read(path).records.values()
+            if record.endpoint == endpoint and record.state in made and not record.tracked
+        }
 
     def judge(self, records: Sequence[Record]) -> Sequence[Verdict]:
         """Say what `delete` would do with records of dead owners; no lock is needed, nothing is changed."""

@@ -18,6 +18,7 @@ def test_lives(vm_factory, vm_provider, track_test_vm):
     from vmharness import Spec
     vm_factory("ci-web")
     track_test_vm("ci-told")
+    track_test_vm("never-made")
     vm_provider.create(Spec(name="ci-told"), timeout=5)
     vm_provider.run("ci-web", ["true"], timeout=60)
 """
@@ -77,3 +78,19 @@ def test_what_a_dead_run_asked_for_is_not_what_a_living_one_got(
     assert names() == ["ci-told", "ci-web"]
     store.release("run:before")
     assert "1 passed" in living.communicate(timeout=60)[0]
+
+
+def test_a_name_that_a_living_run_only_tracks_does_not_hold_up_who_made_the_machine(
+    start: Start, store: FolderStore, names: Names, elsewhere: Callable[[], None]
+) -> None:
+    store.hold("run:before")
+    living = start(LIVES, "-pno:xdist")
+    wait_for(store, "run", "waits", detail="run:before")
+    elsewhere()
+
+    text, _ = start("def test(vm_factory): vm_factory('never-made')").communicate(timeout=60)
+
+    assert "1 created, 1 deleted, 0 swept, 0 left" in text
+    assert names() == ["ci-told", "ci-web"]
+    store.release("run:before")
+    living.communicate(timeout=60)
