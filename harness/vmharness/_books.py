@@ -20,6 +20,7 @@ from vmharness._inhand import InHand
 from vmharness._ledger import FileLedger, FileLedgers
 from vmharness._model import Record, State
 from vmharness._naming import new_token
+from vmharness._owners import names_held
 from vmharness._protected import ProtectedList
 from vmharness._providers import Providers, settling
 from vmharness._threads import run_parallel
@@ -290,32 +291,11 @@ class Books:
             for record in self.unfinished()
             if record.id not in ours and record.endpoint == endpoint and record.state is State.RUNNING
         }
-        for path in self._ledgers.paths():
-            ours_too = any(book is not None and path == book.path for book in (book, self._ledger))
-            if ours_too or not self._ledgers.living(path):
-                continue
-            contents = self._ledgers.read(path)
-            if contents.damage:
-                return frozenset(record.id for record in unsigned)
-            names |= {
-                record.name
-                for record in contents.records.values()
-                if record.endpoint == endpoint and record.state is not State.GONE
-            }
-        if book is not self._ledger:
-            names |= self._made_elsewhere(endpoint)
-        return frozenset(record.id for record in unsigned if record.name in names)
-
-    def _made_elsewhere(self, endpoint: str) -> set[str]:
-        """Return the names of what living owners with other state folders make there, or have made."""
-        made = (State.WANTED, State.RUNNING)
-        return {
-            record.name
-            for path in self._ledgers.elsewhere()
-            if self._ledgers.living(path)
-            for record in self._ledgers.read(path).records.values()
-            if record.endpoint == endpoint and record.state in made and not record.tracked
-        }
+        own = {one.path for one in (book, self._ledger) if one is not None}
+        held = names_held(self._ledgers, endpoint, but=own, elsewhere=book is not self._ledger)
+        if held is None:
+            return frozenset(record.id for record in unsigned)
+        return frozenset(record.id for record in unsigned if record.name in names | held)
 
     def judge(self, records: Sequence[Record]) -> Sequence[Verdict]:
         """Say what `delete` would do with records of dead owners; no lock is needed, nothing is changed."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
+from pathlib import Path
 
 from vmharness._ledger import FileLedgers
 from vmharness._model import LABEL_SESSION, LABEL_TOKEN, MachineInfo, Record, State
 from vmharness._naming import is_made_up
 
-__all__ = ["Owner", "Owners"]
+__all__ = ["Owner", "Owners", "names_held"]
 
 
 class Owner(StrEnum):
@@ -82,3 +83,38 @@ class Owners:
             if owner in owners:
                 return owner
         return Owner.UNKNOWN if info.labels is None and is_made_up(info.name) else Owner.STRANGER
+
+
+def names_held(
+    ledgers: FileLedgers, endpoint: str, *, but: Collection[Path], elsewhere: bool
+) -> frozenset[str] | None:
+    """Return the names of an engine's machines that living owners have on their books.
+
+    Args:
+        ledgers: The ledgers.
+        endpoint: Which engine.
+        but: Paths of ledgers that don't count.
+        elsewhere: Whether those of this user's other state folders count, too. Of them only what was made or
+            is being made does: a name that is only tracked there holds up nobody here.
+
+    Returns:
+        None if a living owner's ledger can't be read here, so that it may name any machine.
+    """
+    names: set[str] = set()
+    for path in ledgers.paths():
+        if path in but or not ledgers.living(path):
+            continue
+        _, records, damage = ledgers.read(path)
+        if damage:
+            return None
+        held = [record for record in records.values() if record.state is not State.GONE]
+        names |= {record.name for record in held if record.endpoint == endpoint}
+    for path in ledgers.elsewhere() if elsewhere else ():
+        if ledgers.living(path):
+            made = [
+                record
+                for record in ledgers.read(path).records.values()
+                if record.state in (State.WANTED, State.RUNNING) and not record.tracked
+            ]
+            names |= {record.name for record in made if record.endpoint == endpoint}
+    return frozenset(names)
