@@ -1,4 +1,4 @@
-"""Deaths at their moments with another plugin in the place of `teardown`: the one that the how-to walks through.
+"""Deaths at their moments with another plugin in the place of `teardown`: the how-to's.
 
 First the cells in which a test's end must clean up, for there it is this plugin that deletes; then those that
 complete them to a selection in which each death, each moment and each runner comes in.

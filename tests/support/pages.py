@@ -23,7 +23,7 @@ LIKE: Final = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 def user_environ(folder: Path) -> dict[str, str]:
-    """Return the environment of a user who has just installed vmharness; state and cache are in the folder."""
+    """Return the environment of somebody who has just installed vmharness; its files are in the folder."""
     ours = ("VMHARNESS_", "PYTEST_", "COV_")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     path = os.pathsep.join([str(Path(sys.executable).parent), environ["PATH"]])
