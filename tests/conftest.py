@@ -72,6 +72,12 @@ def incus_engine(incus_image: str) -> Callable[..., str]:
     return engine_command("incus", "image", "info", incus_image)
 
 
+@pytest.fixture(scope="session")
+def libvirt_engine() -> Callable[..., str]:
+    """Return what runs libvirt's own command; without a libvirt the test is skipped, or fails."""
+    return engine_command("virsh", "--quiet", "version")
+
+
 def engine_command(program: str, *probe: str) -> Callable[..., str]:
     """Return what runs an engine's command and gives what it wrote, once the probe has succeeded."""
 

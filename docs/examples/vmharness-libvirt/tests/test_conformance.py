@@ -3,7 +3,7 @@
 import pytest
 
 import vmharness_libvirt
-from vmharness.provider import Connect
+from vmharness.provider import Connect, Provider
 from vmharness.testing import ProviderContract
 
 
@@ -14,3 +14,8 @@ class TestLibvirt(ProviderContract):
     def connect(self) -> Connect:
         """Return the backend's entry point."""
         return vmharness_libvirt.connect
+
+    @pytest.fixture
+    def unreachable(self) -> Provider:
+        """Return a provider whose libvirt doesn't answer."""
+        return vmharness_libvirt.connect("qemu+unix:///session?socket=/no/such/socket")
