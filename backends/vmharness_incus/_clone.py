@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from vmharness.provider import Spec
 from vmharness_incus._cli import Client
 from vmharness_incus._create import Create
 from vmharness_incus._launch import Launch, check, label_flags
-from vmharness_incus._machine import NAME
+from vmharness_incus._machine import CLOUD_INIT, NAME
 
 __all__ = ["Clone"]
 
@@ -41,10 +42,15 @@ class Clone(Create):
     def prepare(self) -> Launch:
         """Look for the source, and return the arguments of the copy."""
         check(self._spec)
-        there = NAME.fullmatch(self._source) and self._client.machine(self._source, timeout=self._query_s())
-        if not there:
+        there = None
+        if NAME.fullmatch(self._source):
+            there = self._client.machine(self._source, timeout=self._query_s())
+        if there is None:
             raise ValueError(f"there is no machine {self._source!r} to copy")
-        return Launch(image="", flags=label_flags(self._spec), aliases=())
+        # The engine copies all that the copy isn't told; what is told to be empty is left out.
+        theirs = dict.fromkeys(set(there.labels or ()) - CLOUD_INIT, "")
+        flags = label_flags(replace(self._spec, labels={**theirs, **self._spec.labels}))
+        return Launch(image="", flags=flags, aliases=())
 
     def ask(self, launch: Launch) -> str:
         """Copy the source, running or not, and start the copy."""

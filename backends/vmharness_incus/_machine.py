@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from vmharness.provider import MachineInfo, MachineState
 
-__all__ = ["LABEL", "NAME", "to_machine"]
+__all__ = ["CLOUD_INIT", "LABEL", "NAME", "to_machine"]
 
 Json = Mapping[str, Any]
 
@@ -17,6 +17,8 @@ Json = Mapping[str, Any]
 NAME: Final = re.compile(r"[a-zA-Z](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 # The configuration keys that are free for all.
 LABEL: Final = "user."
+# But these are read by cloud-init in the machine (LXD's and Incus' documentation, "cloud-init").
+CLOUD_INIT: Final = frozenset({"meta-data", "network-config", "user-data", "vendor-data"})
 
 _STATES: Final = {
     "Running": MachineState.RUNNING,

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import pytest
 
 from vmharness.testing import checks
-from wrong_backends import Kind, WrongContract, capabilities, create, verbs
+from wrong_backends import Kind, WrongContract, capabilities, copies, create, verbs
 from wrong_backends.right import Right, RightUnlabelled
 
 ALL: Final = frozenset(check.name.removeprefix("test_") for check in checks())
@@ -151,6 +151,8 @@ WRONG: Final[Mapping[Kind, str]] = {
         list_changes_nothing
         the_source_is_left_as_it_was
         a_clone_under_a_taken_name_is_refused
+        a_renamed_machine_is_as_it_was
+        a_taken_name_is_not_given_again
         inspect_agrees_with_the_listing
     """,
     verbs.Forgiving: "list_is_never_empty_because_nobody_answered",
@@ -255,12 +257,20 @@ WRONG: Final[Mapping[Kind, str]] = {
     capabilities.Starting: "machine_runs_when_start_returns",
     capabilities.StopsByDeleting: "stop_may_be_repeated",
     capabilities.StopsNothing: "absent_machines_neither_start_nor_stop",
-    capabilities.SharingLabels: "a_clone_has_its_own_labels",
-    capabilities.StoppedSource: "the_source_is_left_as_it_was",
-    capabilities.EmptyClone: "a_clone_has_its_sources_files",
-    capabilities.StoppedClone: "a_clone_runs",
-    capabilities.Recloning: "a_clone_under_a_taken_name_is_refused",
-    capabilities.UnsureClone: "a_clone_of_nothing_fails",
+    copies.SharingLabels: "a_clone_has_its_own_labels",
+    copies.KeepingLabels: "a_clone_has_its_own_labels",
+    copies.StoppedSource: "the_source_is_left_as_it_was",
+    copies.EmptyClone: "a_clone_has_its_sources_files",
+    copies.StoppedClone: "a_clone_runs",
+    copies.Recloning: "a_clone_under_a_taken_name_is_refused",
+    copies.UnsureClone: "a_clone_of_nothing_fails",
+    copies.Copying: "a_renamed_machine_has_its_old_name_no_more",
+    copies.Remaking: "a_renamed_machine_has_its_files",
+    copies.Unlabelling: "a_renamed_machine_is_as_it_was",
+    copies.StoppedForIt: "a_renamed_machine_is_as_it_was",
+    copies.StoppedForNothing: "a_taken_name_is_not_given_again",
+    copies.Ousting: "a_taken_name_is_not_given_again",
+    copies.Renaming: "absent_machines_are_not_renamed a_taken_name_is_not_given_again",
     capabilities.Blind: """
         time_of_creation_is_that_of_the_create_call
         labelled_engines_know_the_time_of_creation
@@ -344,7 +354,7 @@ def test_a_wrong_backend_fails_the_checks_named_for_it_and_no_other(run_kit: Run
 def test_no_wrong_backend_is_forgotten() -> None:
     kinds = {
         kind
-        for module in (create, verbs, capabilities)
+        for module in (create, verbs, copies, capabilities)
         for kind in vars(module).values()
         if inspect.isclass(kind)
         and issubclass(kind, Right | RightUnlabelled)

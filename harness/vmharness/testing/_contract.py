@@ -19,6 +19,7 @@ from vmharness.testing._contract_files import FileContract
 from vmharness.testing._contract_labels import LabelContract
 from vmharness.testing._contract_list import ListContract
 from vmharness.testing._contract_power import PowerContract
+from vmharness.testing._contract_rename import RenameContract
 from vmharness.testing._contract_run import RunContract
 from vmharness.testing._contract_threads import ThreadContract
 from vmharness.testing._contract_unavailable import UnavailableContract
@@ -42,6 +43,7 @@ class ProviderContract(
     FileContract,
     PowerContract,
     CloneContract,
+    RenameContract,
     InspectContract,
     OwnCommandContract,
     FactContract,

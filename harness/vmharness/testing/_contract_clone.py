@@ -12,6 +12,7 @@ import pytest
 from vmharness.errors import CreateFailed, NameTaken
 from vmharness.provider import (
     LABEL_SESSION,
+    LABEL_TEST,
     Clones,
     CopiesFiles,
     MachineState,
@@ -45,7 +46,7 @@ class CloneContract(Contract):
     def source(self, cloner: Clones, machines: ContractMachines) -> str:
         """Return the name of a machine to clone, which has a label where there are any."""
         name = machines.new_name()
-        machines.create(name, labels={LABEL_SESSION: "old"})
+        machines.create(name, labels={LABEL_SESSION: "old", LABEL_TEST: "old"})
         return name
 
     @may
@@ -80,7 +81,7 @@ class CloneContract(Contract):
     def test_a_clone_has_its_own_labels(
         self, provider: Provider, cloner: Clones, machines: ContractMachines, source: str
     ) -> None:
-        """A clone has the labels that were asked for, in place of its source's."""
+        """A clone has the labels that were asked for, in place of all of its source's."""
         if not isinstance(provider, TakesLabels):
             pytest.skip("the provider takes no labels")
         name = machines.new_name()
@@ -89,7 +90,8 @@ class CloneContract(Contract):
 
         listed = machines.listed(name)
         assert listed is not None
-        assert (listed.labels or {}).get(LABEL_SESSION) == "new"
+        labels = listed.labels or {}
+        assert (labels.get(LABEL_SESSION), labels.get(LABEL_TEST)) == ("new", None)
 
     @may
     def test_a_clone_has_its_sources_files(
@@ -98,7 +100,7 @@ class CloneContract(Contract):
         """All else is as in the source, files above all."""
         if not isinstance(provider, CopiesFiles):
             pytest.skip("the provider copies no files, by which it could be seen")
-        name, inside, file = machines.new_name(), path_inside(), tmp_path / "file"
+        name, inside, file = machines.new_name(), path_inside(lasting=True), tmp_path / "file"
         file.write_text("content")
         provider.push(source, str(file), inside, timeout=_TIMEOUT_S)
 

@@ -87,6 +87,10 @@ class FileContract(Contract):
             copier.pull(name, path_inside(), str(tmp_path / "missing"), timeout=_TIMEOUT_S)
 
 
-def path_inside() -> str:
-    """Return the path of a file that no machine has, in a folder that each has."""
-    return f"/tmp/{secrets.token_hex(6)}"  # noqa: S108 - a folder of the machine
+def path_inside(*, lasting: bool = False) -> str:
+    """Return the path of a file that no machine has, in a folder that each has.
+
+    Args:
+        lasting: Whether it must be on the disk, for many machines have their /tmp in memory.
+    """
+    return f"{'/var/tmp' if lasting else '/tmp'}/{secrets.token_hex(6)}"  # noqa: S108 - in the machine

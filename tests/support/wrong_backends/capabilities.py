@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from vmharness.errors import CreateFailed, EngineUnavailable, ProviderError
+from vmharness.errors import EngineUnavailable, ProviderError
 from vmharness.provider import (
     AutoChosen,
     CommandResult,
@@ -19,7 +19,6 @@ from vmharness.provider import (
     MachineState,
     RecognisesCreate,
     ShowsDelete,
-    Spec,
 )
 from wrong_backends.right import Right, change
 
@@ -234,65 +233,6 @@ class StopsNothing(Right):
     def stop(self, name: str, *, timeout: float = 60.0) -> None:
         if self.exists(name):
             super().stop(name, timeout=timeout)
-
-
-# ---- clone -----------------------------------------------------------------------------------------------
-
-
-class SharingLabels(Right):
-    """A clone has its source's labels."""
-
-    def clone(self, source: str, spec: Spec, *, timeout: float) -> MachineInfo:
-        labels = dict(spec.labels)
-        for info in self.list():
-            if info.name == source:
-                labels.update(info.labels or {})
-        return super().clone(source, replace(spec, labels=labels), timeout=timeout)
-
-
-class StoppedSource(Right):
-    """To be cloned, the source is stopped, and stays so."""
-
-    def clone(self, source: str, spec: Spec, *, timeout: float) -> MachineInfo:
-        info = super().clone(source, spec, timeout=timeout)
-        self.stop(source, timeout=timeout)
-        return info
-
-
-class EmptyClone(Right):
-    """A clone is a new machine of the same image."""
-
-    def clone(self, source: str, spec: Spec, *, timeout: float) -> MachineInfo:
-        info = super().clone(source, spec, timeout=timeout)
-        change(self, spec.name, files={})
-        return info
-
-
-class StoppedClone(Right):
-    """A clone doesn't run."""
-
-    def clone(self, source: str, spec: Spec, *, timeout: float) -> MachineInfo:
-        super().clone(source, spec, timeout=timeout)
-        self.stop(spec.name, timeout=timeout)
-        return next(info for info in self.list() if info.name == spec.name)
-
-
-class Recloning(Right):
-    """A machine that has the clone's name is replaced."""
-
-    def clone(self, source: str, spec: Spec, *, timeout: float) -> MachineInfo:
-        self.delete(spec.name, timeout=timeout)
-        return super().clone(source, spec, timeout=timeout)
-
-
-class UnsureClone(Right):
-    """To clone what isn't there is any error."""
-
-    def clone(self, source: str, spec: Spec, *, timeout: float) -> MachineInfo:
-        try:
-            return super().clone(source, spec, timeout=timeout)
-        except CreateFailed as exc:
-            raise ProviderError(str(exc), backend="fake", machine=source) from exc
 
 
 # ---- inspect ---------------------------------------------------------------------------------------------

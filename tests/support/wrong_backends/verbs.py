@@ -114,6 +114,10 @@ class Remembering(Right):
         self._mine.add(spec.name)
         return super().clone(source, spec, timeout=timeout)
 
+    def rename(self, name: str, new: str, *, timeout: float) -> None:
+        self._mine.add(new)
+        super().rename(name, new, timeout=timeout)
+
     def list(self) -> Sequence[MachineInfo]:
         return [info for info in super().list() if info.name in self._mine]
 
