@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hands import Engine
-from processes import processes
+from processes import PYTEST, processes
 
 
 @pytest.fixture(params=["docker", "lxd"])
@@ -56,9 +55,8 @@ def start(
 
         def start(suite: str, *args: str) -> subprocess.Popen[str]:
             pytester.makepyfile(suite)
-            argv = [sys.executable, "-m", "pytest", "-pno:cacheprovider", "-q"]
             options = [f"--vm-backend={engine.backend}", f"--vm-image={engine.image}"]
-            return started.start([*argv, *options, *args], cwd=pytester.path)
+            return started.start([*PYTEST, "-q", *options, *args], cwd=pytester.path)
 
         yield start
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hands import Engine
-from processes import processes
+from processes import PYTEST, processes
 from vmharness_orbctl import Orbctl
 
 MAIN = "import sys; from vmharness.cli import main; sys.exit(main())"
@@ -77,7 +77,7 @@ def start_run(
     (folder,) = state_dir.glob(f"*/orbctl-{engine.backend}")
     Orbctl(folder / "state").set(images={"*": engine.image})
     with processes() as started:
-        yield lambda *args: started.start([*run, sys.executable, "-m", "pytest", "-q", *args], cwd=tmp_path)
+        yield lambda *args: started.start([*run, *PYTEST, "-q", *args], cwd=tmp_path)
 
 
 @pytest.mark.parametrize(

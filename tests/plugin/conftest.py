@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import processes
+from processes import PYTEST, processes
 from vmharness_fake import POINTS, FolderFakeProvider, FolderStore
 
 Run = Callable[..., pytest.RunResult]
@@ -52,7 +52,7 @@ def run(pytester: pytest.Pytester) -> Run:
 
     def run(suite: str, *args: str, plugins: Sequence[str] = ()) -> pytest.RunResult:
         pytester.makepyfile(suite)
-        off = {"xdist", "timeout", "rerunfailures"} - set(plugins)
+        off = {"xdist", "timeout", "rerunfailures", "hypothesispytest"} - set(plugins)
         return pytester.runpytest_subprocess(*(f"-pno:{name}" for name in sorted(off)), "-W", "error", *args)
 
     return run
@@ -65,7 +65,7 @@ def start(pytester: pytest.Pytester, store: FolderStore) -> Iterator[Start]:
 
         def start(suite: str, *args: str, deaf: bool = False) -> subprocess.Popen[str]:
             pytester.makepyfile(suite)
-            argv = [sys.executable, "-m", "pytest", "-pno:cacheprovider", "--junit-xml=junit.xml", *args]
+            argv = [*PYTEST, "--junit-xml=junit.xml", *args]
             return started.start(["env", "--ignore-signal=INT", *argv] if deaf else argv, cwd=pytester.path)
 
         yield start

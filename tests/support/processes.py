@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-__all__ = ["Processes", "processes"]
+__all__ = ["PYTEST", "Processes", "processes"]
+
+# How a test starts pytest. Most of the time of a small run would go into the import of hypothesis, for which
+# no suite here has a use.
+PYTEST: Final = (sys.executable, "-m", "pytest", "-pno:cacheprovider", "-pno:hypothesispytest")
 
 
 class Processes:

@@ -192,7 +192,7 @@ class _Play:
     def _judge_reaper(self, own: set[int]) -> None:
         self._engine.recover()
         if self._comes:
-            self._meet_heir(lambda pid: pid not in own and pid in reapers(self._stage.state))
+            self._meet_heir(lambda pid: pid not in own and pid in reapers(self._stage.state), _REAPER_S)
         self._engine.release(_DELETE)
         self._gone(_REAPER_S, lambda: self._left() == set())
 
@@ -204,12 +204,17 @@ class _Play:
             "def test_nothing(): pass", "-pno:xdist", lifecycle=_LIFECYCLE[Layer.NEXT], sweep="owned"
         )
         if self._dies_for_others and self._comes:
-            self._meet_heir(lambda pid: pid == heir.process.pid)
+            self._meet_heir(lambda pid: pid == heir.process.pid, PATIENCE_S)
         self._engine.release(_DELETE)
         heir.end(PATIENCE_S)
         assert self._left() == set(), self._seen()
 
-    def _meet_heir(self, is_heir: Callable[[int], bool]) -> None:
-        """Wait until the one who must delete is about to, and see that there is something to delete."""
-        self._gone(_REAPER_S, lambda: any(is_heir(pid) for pid in self._engine.stood(_DELETE)))
+    def _meet_heir(self, is_heir: Callable[[int], bool], within: float) -> None:
+        """Wait until the one who must delete is about to, and see that there is something to delete.
+
+        Args:
+            is_heir: Whether a process is that one.
+            within: Seconds. A reaper promises a time; the next session begins when somebody starts it.
+        """
+        self._gone(within, lambda: any(is_heir(pid) for pid in self._engine.stood(_DELETE)))
         assert self._left(), "somebody else deleted"

@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from faultlab.engine import EngineUnderTest, eventually
 from faultlab.suites import CONFTEST
+from processes import PYTEST
 
 __all__ = ["Run", "Stage", "eventually", "is_dead", "reapers"]
 
 # How long a run may take to come to its moment, and an engine to be done with what dead clients asked for.
 _PATIENCE_S: Final = 60.0
-# Plugins of our own tests, which take more time than all else in a run; no suite here has a use for them.
-_WITHOUT: Final = ("-pno:hypothesispytest", "-pno:rerunfailures")
 
 
 def reapers(state: Path) -> list[int]:
@@ -113,7 +111,7 @@ class Stage:
         }
         with (place / "output").open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pytest", "-pno:cacheprovider", *_WITHOUT, "-q", *args],
+                [*PYTEST, "-pno:rerunfailures", "-q", *args],
                 cwd=place,
                 env=environ,
                 stdin=subprocess.DEVNULL,
