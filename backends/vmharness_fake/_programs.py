@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from vmharness.provider import CommandResult
@@ -12,7 +13,7 @@ __all__ = ["run_program"]
 def run_program(
     argv: Sequence[str], *, input: bytes, user: str, cwd: str, files: Mapping[str, bytes]
 ) -> tuple[CommandResult, float]:
-    """Do as echo, cat, pwd, whoami, sleep, true or false would; others are not found.
+    """Do as echo, cat, pwd, whoami, sleep, true, false or a shell's exit would; others are not found.
 
     Returns:
         What the program did, and how long it takes, in seconds.
@@ -36,6 +37,8 @@ def run_program(
             result = _result()
         case ["false"]:
             result = _result(status=1)
+        case ["sh", "-c", script] if re.fullmatch(r"exit \d{1,3}", script):
+            result = _result(status=int(script.removeprefix("exit ")))
         case words:
             result = _result(status=127, stderr=f"{words[0] if words else ''}: not found\n")
     return result, 0.0

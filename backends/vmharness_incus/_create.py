@@ -107,7 +107,8 @@ class Create:
         except EngineUnavailable as exc:
             return self._unsettled(f"{error}; whether anything was made is not known: {exc}")
         meaning, _ = means(text)
-        if there is not None and self._is_ours(there):
+        # What was there before isn't this create's, whatever labels it has: it may be an earlier one's.
+        if there is not None and meaning is not Means.TAKEN and self._is_ours(there):
             return self._undo(error)
         if meaning is Means.TAKEN or (meaning is Means.CREATING and there is not None):
             return NameTaken(str(error), backend=error.backend, machine=error.machine)

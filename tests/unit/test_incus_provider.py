@@ -253,14 +253,24 @@ def test_create_waits_for_others_until_its_deadline(provider: Incus, lxc: FakeLX
     assert caught.value.retryable
 
 
-@pytest.mark.parametrize("sentence", ["Failed to run: forkstart: exit status 1", TAKEN])
-def test_half_made_instance_of_ours_is_taken_away(provider: Incus, lxc: FakeLXC, sentence: str) -> None:
-    lxc.faults["after launch"] = [sentence]
+def test_half_made_instance_of_ours_is_taken_away(provider: Incus, lxc: FakeLXC) -> None:
+    lxc.faults["after launch"] = ["Failed to run: forkstart: exit status 1"]
 
     with pytest.raises(CreateFailed):
         provider.create(spec(), timeout=9)
 
     assert lxc.instances == {}
+
+
+def test_instance_that_was_there_is_untouched_whatever_its_labels(provider: Incus, lxc: FakeLXC) -> None:
+    provider.create(spec(), timeout=9)
+    lxc.faults["launch"] = [TAKEN]
+
+    with pytest.raises(NameTaken):
+        provider.create(spec(), timeout=9)
+
+    assert list(lxc.instances) == ["vm-1"]
+    assert lxc.runs("delete") == []
 
 
 def test_half_made_instance_that_stays_is_unsettled(provider: Incus, lxc: FakeLXC) -> None:

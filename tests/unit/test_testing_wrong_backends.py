@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import pytest
 
 from vmharness.testing import checks
-from wrong_backends import Kind, WrongContract, capabilities, copies, create, verbs
+from wrong_backends import Kind, WrongContract, capabilities, copies, create, hidden, verbs
 from wrong_backends.right import Right, RightUnlabelled
 
 ALL: Final = frozenset(check.name.removeprefix("test_") for check in checks())
@@ -49,6 +49,9 @@ WRONG: Final[Mapping[Kind, str]] = {
         machine_runs_when_start_returns
         start_may_be_repeated
         a_clone_runs
+        a_machine_stays_what_it_is
+        no_other_machine_starts_or_stops
+        run_hands_over_much
     """,
     create.Understating: "create_returns_what_it_made a_clone_runs",
     create.Qualifying: """
@@ -57,6 +60,8 @@ WRONG: Final[Mapping[Kind, str]] = {
         name_of_a_deleted_machine_is_free
         creates_at_once_make_what_each_asked_for
         a_clone_runs
+        create_of_a_stopped_machines_name_leaves_it_alone
+        no_other_machine_starts_or_stops
     """,
     create.Cutting: "made_up_names_fit hostile_names_make_nothing",
     create.Mending: "hostile_names_make_nothing",
@@ -65,6 +70,7 @@ WRONG: Final[Mapping[Kind, str]] = {
         create_of_a_taken_name_leaves_the_other_machine_alone
         one_name_is_given_once
         a_clone_under_a_taken_name_is_refused
+        create_of_a_stopped_machines_name_leaves_it_alone
     """,
     create.Replacing: """
         create_of_a_taken_name_leaves_the_other_machine_alone
@@ -72,14 +78,17 @@ WRONG: Final[Mapping[Kind, str]] = {
         create_is_no_success_because_nobody_answered
         create_that_asked_nobody_failed
         a_clone_under_a_taken_name_is_refused
+        create_of_a_stopped_machines_name_leaves_it_alone
     """,
     create.Overwriting: """
         create_of_a_taken_name_leaves_the_other_machine_alone
         a_clone_under_a_taken_name_is_refused
+        create_of_a_stopped_machines_name_leaves_it_alone
     """,
     create.Undecided: """
         create_of_a_taken_name_leaves_the_other_machine_alone
         a_clone_under_a_taken_name_is_refused
+        create_of_a_stopped_machines_name_leaves_it_alone
     """,
     create.Jealous: "name_of_a_deleted_machine_is_free listings_beside_creates_and_deletes_are_complete",
     create.AnyImage: "create_of_an_unknown_image_makes_nothing",
@@ -107,6 +116,7 @@ WRONG: Final[Mapping[Kind, str]] = {
         labels_are_listed_with_the_machine
         labels_are_there_from_the_start
         a_clone_has_its_own_labels
+        creates_at_once_make_what_each_asked_for
     """,
     create.CuttingLabels: "labels_are_listed_with_the_machine",
     create.MendingLabels: "labels_are_listed_with_the_machine",
@@ -126,15 +136,25 @@ WRONG: Final[Mapping[Kind, str]] = {
         list_has_stopped_machines
         machine_is_stopped_when_stop_returns
         stop_may_be_repeated
+        a_machine_stays_what_it_is
+        no_other_machine_starts_or_stops
     """,
     verbs.OnlyMachinesOfOurs: """
         list_has_machines_without_labels_of_ours
         unlabelled_machines_of_a_labelled_engine_have_none
         a_clone_runs
         a_clone_has_its_own_labels
+        a_clone_is_a_machine_of_its_own
     """,
     verbs.FirstPage: "creates_at_once_make_what_each_asked_for",
-    verbs.Twice: "list_has_stopped_machines machine_is_stopped_when_stop_returns stop_may_be_repeated",
+    verbs.Twice: """
+        list_has_stopped_machines
+        machine_is_stopped_when_stop_returns
+        stop_may_be_repeated
+        a_machine_stays_what_it_is
+        create_of_a_stopped_machines_name_leaves_it_alone
+        no_other_machine_starts_or_stops
+    """,
     verbs.Raw: """
         machine_runs_when_create_returns
         list_has_stopped_machines
@@ -144,6 +164,8 @@ WRONG: Final[Mapping[Kind, str]] = {
         start_may_be_repeated
         a_clone_runs
         inspect_agrees_with_the_listing
+        a_machine_stays_what_it_is
+        no_other_machine_starts_or_stops
     """,
     verbs.Lazy: "list_gives_values",
     verbs.Moving: """
@@ -154,6 +176,8 @@ WRONG: Final[Mapping[Kind, str]] = {
         a_renamed_machine_is_as_it_was
         a_taken_name_is_not_given_again
         inspect_agrees_with_the_listing
+        a_machine_stays_what_it_is
+        create_of_a_stopped_machines_name_leaves_it_alone
     """,
     verbs.Forgiving: "list_is_never_empty_because_nobody_answered",
     verbs.Crude: "list_is_never_empty_because_nobody_answered",
@@ -167,8 +191,8 @@ WRONG: Final[Mapping[Kind, str]] = {
         a_provider_keeps_no_state
     """,
     verbs.Fuzzy: "part_of_a_name_is_absent",
-    verbs.Globbing: "hostile_names_are_absent",
-    verbs.Picky: "hostile_names_are_absent",
+    verbs.Globbing: "hostile_names_are_absent part_of_a_name_is_absent",
+    verbs.Picky: "hostile_names_are_absent part_of_a_name_is_absent",
     verbs.Asleep: "a_stopped_machine_exists",
     verbs.Nostalgic: "a_deleted_machine_is_absent a_provider_keeps_no_state",
     verbs.Blinking: "a_machine_that_is_there_exists",
@@ -180,7 +204,7 @@ WRONG: Final[Mapping[Kind, str]] = {
         delete_of_hostile_names_is_silent
         deletes_at_once_delete_what_each_asked_for
     """,
-    verbs.FussyAboutNames: "delete_of_hostile_names_is_silent",
+    verbs.FussyAboutNames: "delete_of_hostile_names_is_silent look_alikes_are_left_alone",
     verbs.Impatient: """
         name_of_a_deleted_machine_is_free
         a_deleted_machine_is_absent
@@ -191,6 +215,7 @@ WRONG: Final[Mapping[Kind, str]] = {
         listings_beside_creates_and_deletes_are_complete
         a_machine_that_comes_late_can_be_deleted
         delete_that_is_late_is_no_success
+        a_clone_is_a_machine_of_its_own
     """,
     verbs.Lying: """
         name_of_a_deleted_machine_is_free
@@ -201,11 +226,12 @@ WRONG: Final[Mapping[Kind, str]] = {
         listings_beside_creates_and_deletes_are_complete
         a_machine_that_comes_late_can_be_deleted
         delete_that_is_late_is_no_success
+        a_clone_is_a_machine_of_its_own
     """,
     verbs.ByPrefix: "look_alikes_are_left_alone",
-    verbs.ByPattern: "delete_of_hostile_names_deletes_nothing",
+    verbs.ByPattern: "delete_of_hostile_names_deletes_nothing look_alikes_are_left_alone",
     verbs.ByOption: "delete_of_hostile_names_deletes_nothing",
-    verbs.Neighbourly: "delete_deletes_no_other_machine",
+    verbs.Neighbourly: "delete_deletes_no_other_machine a_clone_is_a_machine_of_its_own",
     verbs.RunningDeleted: "stopped_machine_can_be_deleted",
     verbs.PatientDelete: "delete_ends_at_its_deadline",
     verbs.HastyDelete: "delete_that_is_late_is_no_success",
@@ -219,8 +245,17 @@ WRONG: Final[Mapping[Kind, str]] = {
     verbs.Dreaming: "create_is_no_success_because_nobody_answered create_that_asked_nobody_failed",
     verbs.Fickle: "endpoint_is_a_stable_text endpoint_opens_again endpoint_asks_nobody",
     verbs.Renamed: "endpoint_opens_again",
-    verbs.Closed: "endpoint_opens_again endpoint_opens_the_same_engine a_provider_keeps_no_state",
-    verbs.Elsewhere: "endpoint_opens_the_same_engine a_provider_keeps_no_state",
+    verbs.Closed: """
+        endpoint_opens_again
+        endpoint_opens_the_same_engine
+        a_provider_keeps_no_state
+        endpoint_needs_no_environment
+    """,
+    verbs.Elsewhere: """
+        endpoint_opens_the_same_engine
+        a_provider_keeps_no_state
+        endpoint_needs_no_environment
+    """,
     verbs.Blank: "endpoint_is_a_stable_text",
     verbs.Placeless: """
         provider_has_the_interface
@@ -230,6 +265,7 @@ WRONG: Final[Mapping[Kind, str]] = {
         a_provider_keeps_no_state
         endpoint_asks_nobody
         engine_describes_itself
+        endpoint_needs_no_environment
     """,
     capabilities.AlwaysZero: "run_gives_the_exit_status run_of_an_unknown_program_fails",
     capabilities.Strict: "run_gives_the_exit_status run_tells_stderr_from_stdout",
@@ -240,21 +276,27 @@ WRONG: Final[Mapping[Kind, str]] = {
         run_uses_no_shell
         run_takes_a_user
         run_takes_a_folder
+        run_hands_over_much
     """,
-    capabilities.Unfed: "run_hands_over_its_input",
-    capabilities.Shell: "run_uses_no_shell",
+    capabilities.Unfed: "run_hands_over_its_input run_hands_over_much",
+    capabilities.Shell: "run_uses_no_shell run_gives_the_exit_status",
     capabilities.AsSomebody: "run_takes_a_user",
     capabilities.AtHome: "run_takes_a_folder",
     capabilities.PatientRun: "run_ends_at_its_deadline",
     capabilities.Absent: "run_in_an_absent_machine_fails",
     capabilities.TextMode: "a_file_comes_back_as_it_went",
-    capabilities.Appending: "a_file_that_is_there_is_replaced",
-    capabilities.NothingFound: "pull_of_a_missing_file_fails",
+    capabilities.Appending: "a_file_that_is_there_is_replaced a_file_comes_back_as_it_went",
+    capabilities.NothingFound: """
+        pull_of_a_missing_file_fails
+        a_clone_is_a_machine_of_its_own
+        a_file_is_in_its_machine_alone
+        pull_into_a_missing_folder_is_no_silent_failure
+    """,
     capabilities.NothingSent: "push_of_a_missing_file_fails",
     capabilities.SentNowhere: "push_into_an_absent_machine_fails",
     capabilities.StopsOnce: "stop_may_be_repeated",
     capabilities.StartsOnce: "start_may_be_repeated",
-    capabilities.Starting: "machine_runs_when_start_returns",
+    capabilities.Starting: "machine_runs_when_start_returns a_machine_stays_what_it_is",
     capabilities.StopsByDeleting: "stop_may_be_repeated",
     capabilities.StopsNothing: "absent_machines_neither_start_nor_stop",
     copies.SharingLabels: "a_clone_has_its_own_labels",
@@ -290,6 +332,38 @@ WRONG: Final[Mapping[Kind, str]] = {
     capabilities.DeletesAtOnce: "shown_command_deletes_the_machine",
     capabilities.Asking: "shown_command_deletes_the_machine",
     capabilities.Doing: "shown_command_deletes_the_machine",
+    hidden.Expression: "look_alikes_are_left_alone part_of_a_name_is_absent",
+    hidden.Glob: "look_alikes_are_left_alone part_of_a_name_is_absent",
+    hidden.Several: "look_alikes_are_left_alone part_of_a_name_is_absent",
+    hidden.Folding: "look_alikes_are_left_alone part_of_a_name_is_absent",
+    hidden.Trimming: "look_alikes_are_left_alone part_of_a_name_is_absent",
+    hidden.Slashing: "look_alikes_are_left_alone part_of_a_name_is_absent",
+    hidden.Numbering: "look_alikes_are_left_alone part_of_a_name_is_absent",
+    hidden.AsIfMine: "create_of_a_taken_name_leaves_the_other_machine_alone",
+    hidden.Reviving: "create_of_a_stopped_machines_name_leaves_it_alone",
+    hidden.Waking: "create_of_a_stopped_machines_name_leaves_it_alone",
+    hidden.Forgetful: "create_returns_what_it_made",
+    hidden.Crossing: "creates_at_once_make_what_each_asked_for",
+    hidden.Greenwich: "time_of_creation_is_that_of_the_create_call",
+    hidden.AsciiLabels: "labels_are_listed_with_the_machine",
+    hidden.ThreeLabels: "labels_are_listed_with_the_machine",
+    hidden.AtHome: "endpoint_needs_no_environment",
+    hidden.Wandering: "endpoint_needs_no_environment",
+    hidden.Restarted: "a_machine_keeps_its_files",
+    hidden.Reborn: "a_machine_stays_what_it_is",
+    hidden.Unlit: "a_machine_stays_what_it_is",
+    hidden.StopsAll: "no_other_machine_starts_or_stops",
+    hidden.Linked: "a_clone_is_a_machine_of_its_own",
+    hidden.Mirrored: "a_clone_is_a_machine_of_its_own",
+    hidden.Wrapped: "run_gives_the_exit_status",
+    hidden.Universal: "run_hands_over_much",
+    hidden.Clipped: "run_hands_over_much",
+    hidden.Sipping: "run_hands_over_much",
+    hidden.Dropping: "run_uses_no_shell",
+    hidden.Shared: "a_file_is_in_its_machine_alone a_clone_is_a_machine_of_its_own",
+    hidden.Empty: "a_file_comes_back_as_it_went",
+    hidden.Short: "a_file_comes_back_as_it_went",
+    hidden.Mute: "pull_into_a_missing_folder_is_no_silent_failure",
 }
 
 # Checks that a wrong backend makes meaningless.
@@ -354,14 +428,14 @@ def test_a_wrong_backend_fails_the_checks_named_for_it_and_no_other(run_kit: Run
 def test_no_wrong_backend_is_forgotten() -> None:
     kinds = {
         kind
-        for module in (create, verbs, copies, capabilities)
+        for module in (create, verbs, copies, capabilities, hidden)
         for kind in vars(module).values()
         if inspect.isclass(kind)
         and issubclass(kind, Right | RightUnlabelled)
         and kind.__module__ == module.__name__
     }
 
-    assert kinds - {capabilities.Runs} == set(WRONG)
+    assert kinds - {capabilities.Runs, hidden.Meaning} == set(WRONG)
     assert len(WRONG) >= 30
 
 

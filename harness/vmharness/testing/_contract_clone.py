@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from vmharness.errors import CreateFailed, NameTaken
+from vmharness.errors import CreateFailed, NameTaken, ProviderError
 from vmharness.provider import (
     LABEL_SESSION,
     LABEL_TEST,
@@ -108,6 +108,23 @@ class CloneContract(Contract):
 
         provider.pull(name, inside, str(tmp_path / "again"), timeout=_TIMEOUT_S)
         assert (tmp_path / "again").read_text() == "content"
+
+    @may
+    def test_a_clone_is_a_machine_of_its_own(
+        self, provider: Provider, cloner: Clones, machines: ContractMachines, source: str, tmp_path: Path
+    ) -> None:
+        """What is done to a clone isn't done to its source, and it lives on without it."""
+        name, inside, file = machines.new_name(), path_inside(lasting=True), tmp_path / "file"
+        cloner.clone(source, Spec(name=name), timeout=self.create_timeout_s)
+
+        if isinstance(provider, CopiesFiles):
+            file.write_text("content")
+            provider.push(name, str(file), inside, timeout=_TIMEOUT_S)
+            with pytest.raises(ProviderError):
+                provider.pull(source, inside, str(tmp_path / "again"), timeout=_TIMEOUT_S)
+        machines.delete(source)
+
+        assert (machines.listed(source), machines.listed(name) is None) == (None, False)
 
     @may
     def test_a_clone_under_a_taken_name_is_refused(

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import pytest
@@ -39,8 +42,10 @@ class CreateContract(Contract):
 
         info = machines.create(name)
 
+        listed = machines.listed(name)
         assert info.name == name
         assert info.state is MachineState.RUNNING
+        assert listed is None or info.labels == listed.labels, "create and list give different labels"
 
     def test_machine_runs_when_create_returns(self, machines: ContractMachines) -> None:
         """The machine is listed, and runs, when create returns."""
@@ -61,12 +66,17 @@ class CreateContract(Contract):
         assert machines.listed(name) is not None
 
     def test_time_of_creation_is_that_of_the_create_call(
-        self, provider: Provider, machines: ContractMachines, clock: Clock
+        self,
+        provider: Provider,
+        machines: ContractMachines,
+        clock: Clock,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """A known `created_at` is when the machine was made, in seconds since the epoch."""
+        """A known `created_at` is when the machine was made, in seconds since the epoch, in any time zone."""
         before = clock.time()
 
-        info = _made(provider, machines)
+        with _far_away(monkeypatch):
+            info = _made(provider, machines)
 
         after = clock.time()
         if info.created_at is None:
@@ -102,9 +112,24 @@ class CreateContract(Contract):
         name = machines.create(labels=labels).name
         before = machines.listed_but_address(name)
 
-        for _ in range(2):
+        for asked in (labels, None):
             with pytest.raises(NameTaken):
-                machines.create(name)
+                machines.create(name, labels=asked)
+
+        assert machines.listed_but_address(name) == before
+
+    def test_create_of_a_stopped_machines_name_leaves_it_alone(
+        self, machines: ContractMachines, stop: Callable[[str], None] | None
+    ) -> None:
+        """NameTaken: a machine of that name was there before, running or not; it is untouched."""
+        if stop is None:
+            pytest.skip("the provider stops no machines, and the test gives no fixture 'stop'")
+        name = machines.create().name
+        stop(name)
+        before = machines.listed_but_address(name)
+
+        with pytest.raises(NameTaken):
+            machines.create(name)
 
         assert machines.listed_but_address(name) == before
 
@@ -151,6 +176,18 @@ class CreateContract(Contract):
         machines.create(name)
 
         assert machines.listed(name) is not None
+
+
+@contextmanager
+def _far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be in a time zone that is off by no whole number of hours."""
+    try:
+        with monkeypatch.context() as there:
+            there.setenv("TZ", "Asia/Kathmandu")
+            time.tzset()
+            yield
+    finally:
+        time.tzset()
 
 
 def _made(provider: Provider, machines: ContractMachines) -> MachineInfo:

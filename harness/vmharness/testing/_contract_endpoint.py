@@ -4,13 +4,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import pytest
 
+from vmharness.errors import EngineUnavailable
 from vmharness.provider import Connect, Provider
 from vmharness.testing._contract_base import Contract
 from vmharness.testing._machines import ContractMachines
 
 __all__ = ["EndpointContract"]
+
+# Where programs look for what they work on, if nothing else says.
+_VARIABLES: Final = ("HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 
 
 class EndpointContract(Contract):
@@ -49,6 +56,30 @@ class EndpointContract(Contract):
         again = _again(provider, connect)
 
         assert name in {info.name for info in again.list()}
+
+    def test_endpoint_needs_no_environment(
+        self,
+        provider: Provider,
+        machines: ContractMachines,
+        connect: Connect | None,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """The endpoint opens that same engine whatever folder and environment the process has by then."""
+        _again(provider, connect)
+        name = machines.new_name()
+        machines.create(name)
+
+        monkeypatch.chdir(tmp_path)
+        for variable in _VARIABLES:
+            monkeypatch.setenv(variable, str(tmp_path))
+
+        assert machines.listed(name) is not None, "the provider that made it doesn't list it"
+        try:
+            seen = {info.name for info in _again(provider, connect).list()}
+        except EngineUnavailable:
+            return  # it doesn't find its engine there, and says so
+        assert name in seen, "another engine was opened"
 
     def test_a_provider_keeps_no_state(
         self, provider: Provider, machines: ContractMachines, connect: Connect | None

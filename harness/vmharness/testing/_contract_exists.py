@@ -11,6 +11,7 @@ import pytest
 from vmharness.provider import Provider
 from vmharness.testing._contract_base import Contract
 from vmharness.testing._machines import ContractMachines
+from vmharness.testing._names import mistakable
 
 __all__ = ["ExistsContract"]
 
@@ -57,12 +58,16 @@ class ExistsContract(Contract):
         assert provider.exists(name) is True
 
     def test_part_of_a_name_is_absent(self, provider: Provider, machines: ContractMachines) -> None:
-        """A name means the machine that is called so, and none whose name only begins or ends so."""
-        name = machines.new_name()
+        """A name means the machine that is called so, and none whose name is only like it."""
+        name, other = machines.new_name(), machines.new_name()
         machines.create(name)
+        machines.create(other)
 
-        assert provider.exists(name[:-1]) is False
-        assert provider.exists(name[1:]) is False
+        names = [like for like in mistakable(name, other) if like not in machines.strangers]
+
+        assert [like for like in names if provider.exists(like) is not False] == [], (
+            f"taken for {name!r} or {other!r}"
+        )
 
     def test_hostile_names_are_absent(self, provider: Provider, machines: ContractMachines) -> None:
         """A name that the engine can't have is absent, and never read as an option or a pattern."""

@@ -19,6 +19,7 @@ from vmharness.testing._machines import ContractMachines
 __all__ = ["FileContract", "path_inside"]
 
 _TIMEOUT_S: Final = 60.0
+_LONG: Final = 2**13  # times 256 bytes: more than fits into one packet or argument
 
 
 class FileContract(Contract):
@@ -42,15 +43,15 @@ class FileContract(Contract):
 
     @may
     def test_a_file_comes_back_as_it_went(self, copier: CopiesFiles, name: str, tmp_path: Path) -> None:
-        """Files are copied byte by byte."""
-        before, after, inside = tmp_path / "before", tmp_path / "after", path_inside()
-        content = bytes(range(256)) + b"line\r\nline\n\n"
-        before.write_bytes(content)
+        """Files are copied byte by byte, empty and long ones, whatever they are called."""
+        before, after, inside = tmp_path / "a b-ä", tmp_path / "after c", f"{path_inside()} d-ä"
 
-        copier.push(name, str(before), inside, timeout=_TIMEOUT_S)
-        copier.pull(name, inside, str(after), timeout=_TIMEOUT_S)
-
-        assert after.read_bytes() == content
+        for content in (bytes(range(256)) + b"line\r\nline\n\n", b"", bytes(range(256)) * _LONG):
+            before.write_bytes(content)
+            copier.push(name, str(before), inside, timeout=_TIMEOUT_S)
+            copier.pull(name, inside, str(after), timeout=_TIMEOUT_S)
+            got = after.read_bytes()
+            assert (len(got), got == content) == (len(content), True)
 
     @may
     def test_a_file_that_is_there_is_replaced(self, copier: CopiesFiles, name: str, tmp_path: Path) -> None:
@@ -85,6 +86,36 @@ class FileContract(Contract):
         """ProviderError: it was not copied, for the machine has no such file."""
         with pytest.raises(ProviderError):
             copier.pull(name, path_inside(), str(tmp_path / "missing"), timeout=_TIMEOUT_S)
+
+    @may
+    def test_pull_into_a_missing_folder_is_no_silent_failure(
+        self, copier: CopiesFiles, name: str, tmp_path: Path
+    ) -> None:
+        """A pull into a folder that isn't there is a ProviderError, or makes the folder."""
+        inside = path_inside()
+        (tmp_path / "file").write_text("content")
+        copier.push(name, str(tmp_path / "file"), inside, timeout=_TIMEOUT_S)
+
+        target = tmp_path / "missing" / "file"
+        try:
+            copier.pull(name, inside, str(target), timeout=_TIMEOUT_S)
+        except ProviderError:
+            return
+        assert target.read_text() == "content"
+
+    @may
+    def test_a_file_is_in_its_machine_alone(
+        self, copier: CopiesFiles, machines: ContractMachines, name: str, tmp_path: Path
+    ) -> None:
+        """A file is copied into the machine that is called so, and no other one, nor the host, has it."""
+        other, inside = machines.create().name, path_inside()
+        (tmp_path / "file").write_text("content")
+
+        copier.push(name, str(tmp_path / "file"), inside, timeout=_TIMEOUT_S)
+
+        assert not Path(inside).exists(), "it is on the host"
+        with pytest.raises(ProviderError):
+            copier.pull(other, inside, str(tmp_path / "again"), timeout=_TIMEOUT_S)
 
 
 def path_inside(*, lasting: bool = False) -> str:

@@ -11,7 +11,16 @@ from collections.abc import Mapping
 import pytest
 
 from vmharness._threads import start_thread
-from vmharness.provider import LABEL_SESSION, LABEL_TEST, LABEL_TOKEN, Provider, TakesLabels
+from vmharness.provider import (
+    LABEL_EXPIRES,
+    LABEL_HOST,
+    LABEL_NAME,
+    LABEL_SESSION,
+    LABEL_TEST,
+    LABEL_TOKEN,
+    Provider,
+    TakesLabels,
+)
 from vmharness.testing._contract_base import Contract
 from vmharness.testing._levels import may
 from vmharness.testing._machines import ContractMachines
@@ -30,7 +39,10 @@ class LabelContract(Contract):
         return {
             LABEL_TOKEN: secrets.token_hex(16),
             LABEL_SESSION: "x" * provider.label_length,
-            LABEL_TEST: "tests/a b.py::Test::test_c[d=1, 'e';f]"[: provider.label_length],
+            LABEL_TEST: "tests/a b.py::Test::test_ä[C=1, 'e';f]"[: provider.label_length],
+            LABEL_HOST: "Host",
+            LABEL_NAME: "web",
+            LABEL_EXPIRES: "1767225600",
         }
 
     @may

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from vmharness._threads import run_parallel
 from vmharness.errors import CreateFailed, CreateUnsettled, NameTaken
-from vmharness.provider import MachineInfo, Provider
+from vmharness.provider import LABEL_TOKEN, MachineInfo, Provider, TakesLabels
 from vmharness.testing._contract_base import Contract
 from vmharness.testing._machines import ContractMachines
 
@@ -30,13 +31,21 @@ class ThreadContract(Contract):
     def test_creates_at_once_make_what_each_asked_for(
         self, provider: Provider, machines: ContractMachines
     ) -> None:
-        """Create may be called from several threads at once, and a listing has all that they made."""
-        names = [machines.new_name() for _ in range(_THREADS)]
+        """Create may be called from several threads at once; all that they made is listed, as asked for."""
+        labelled = isinstance(provider, TakesLabels)
+        asked = {
+            machines.new_name(): {LABEL_TOKEN: secrets.token_hex(16)} if labelled else None
+            for _ in range(_THREADS)
+        }
 
-        made = _at_once(machines.create, names)
+        made = _at_once(lambda name: machines.create(name, labels=asked[name]), [*asked])
 
-        assert [_name_or_error(result) for result in made] == names
-        assert set(names) <= {info.name for info in provider.list()}
+        assert [_name_or_error(result) for result in made] == [*asked]
+        listed = {info.name: info.labels for info in provider.list()}
+        assert set(asked) <= set(listed)
+        assert not labelled or {name: dict(listed[name] or {}) for name in asked} == {
+            name: {**(listed[name] or {}), **(labels or {})} for name, labels in asked.items()
+        }, "a machine has the labels of another one"
 
     def test_deletes_at_once_delete_what_each_asked_for(
         self, provider: Provider, machines: ContractMachines
