@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-__all__ = ["Failure", "absent", "oops"]
+from contextlib import contextmanager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Failure", "absent", "oops", "refusing"]
 
 
 class Failure(Exception):
-    """What is printed to stderr before orbctl ends with the status."""
+    """What is printed to stderr before orbctl ends with the status.
 
-    def __init__(self, text: str, status: int = 1) -> None:
+    Args:
+        text: What is printed.
+        status: The exit status.
+        nothing_made: Whether a create that ends so surely made nothing, and won't.
+    """
+
+    def __init__(self, text: str, status: int = 1, *, nothing_made: bool = False) -> None:
         super().__init__(text)
         self.status = status
+        self.nothing_made = nothing_made
 
 
-def oops(text: str) -> Failure:
+def oops(text: str, *, nothing_made: bool = False) -> Failure:
     """Return a failure as OrbStack's daemon reports it."""
-    return Failure(f"[-32098] {text}")
+    return Failure(f"[-32098] {text}", nothing_made=nothing_made)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Say of a failure in a block that nothing was made."""
+    try:
+        yield
+    except Failure as failure:
+        failure.nothing_made = True
+        raise
 
 
 def absent(key: str) -> Failure:

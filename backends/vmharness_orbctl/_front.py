@@ -9,6 +9,7 @@ from vmharness_orbctl import _print as say
 from vmharness_orbctl._failure import Failure, absent
 from vmharness_orbctl._flags import USAGE, command, parse
 from vmharness_orbctl._log import Call
+from vmharness_orbctl._receipt import made
 from vmharness_orbctl._settings import release
 
 TYPE_CHECKING = False
@@ -79,7 +80,8 @@ def perform(
         engine = open_engine(call)
         engine.begin(call.verb, starts=call.verb not in _STARTS_NOTHING)
         say.banner(settings)
-        status = _VERBS[call.verb](engine, options, words)
+        with made(call.verb):
+            status = _VERBS[call.verb](engine, options, words)
     except Failure as failure:
         say.failure(failure)
         status = failure.status

@@ -29,7 +29,7 @@ from vmharness.provider import (
 )
 from vmharness_orbctl._copy import pull, push
 from vmharness_orbctl._daemon import new_id
-from vmharness_orbctl._failure import Failure, absent, oops
+from vmharness_orbctl._failure import Failure, absent, oops, refusing
 from vmharness_orbctl._images import canonical, numbered
 from vmharness_orbctl._log import Call
 from vmharness_orbctl._sizes import limits
@@ -101,7 +101,7 @@ class OtherEngine:
         name = order["name"]
         version = canonical(order["distro"], order["version"])
         if version is None:
-            raise oops(f"create '{name}': unsupported distro or architecture")
+            raise oops(f"create '{name}': unsupported distro or architecture", nothing_made=True)
         typed = f"{order['distro']}:{order['version']}".rstrip(":")
         images: Mapping[str, str] = self.settings.get("images", {})
         sizes = limits(order)
@@ -120,10 +120,11 @@ class OtherEngine:
         try:
             self._provider.create(spec, timeout=self._timeout)
         except NameTaken as exc:
-            raise oops(f"create '{name}': machine already exists: '{name}'") from exc
+            raise oops(f"create '{name}': machine already exists: '{name}'", nothing_made=True) from exc
         except VMHarnessError as exc:
-            stage = "make rootfs" if isinstance(exc, CreateFailed) else "setup"
-            raise oops(f"create '{name}': {stage}: {exc}") from exc
+            failed = isinstance(exc, CreateFailed)
+            stage = "make rootfs" if failed else "setup"
+            raise oops(f"create '{name}': {stage}: {exc}", nothing_made=failed) from exc
         self._call.log("accepted")
 
     def records(self) -> Sequence[Mapping[str, Any]]:
@@ -177,17 +178,18 @@ class OtherEngine:
 
     def clone(self, source: str, name: str) -> None:
         """Make a copy of a machine, which is stopped if the backend can stop it."""
-        original = self._find(source)
-        if not isinstance(self._provider, Clones):
-            raise self._cannot("clone machines")
+        with refusing():
+            original = self._find(source)
+            if not isinstance(self._provider, Clones):
+                raise self._cannot("clone machines")
         image = (original.labels or {}).get(_IMAGE, "")
         spec = Spec(name=name, labels=self._labels(_user(original), image))
         try:
             self._provider.clone(original.name, spec, timeout=self._timeout)
         except NameTaken as exc:
-            raise oops(f"clone '{source}': machine already exists: '{name}'") from exc
+            raise oops(f"clone '{source}': machine already exists: '{name}'", nothing_made=True) from exc
         except VMHarnessError as exc:
-            raise oops(f"clone '{source}': {exc}") from exc
+            raise oops(f"clone '{source}': {exc}", nothing_made=isinstance(exc, CreateFailed)) from exc
         self._call.log("accepted", name=name)
         if isinstance(self._provider, StartsAndStops):
             self.stop(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from vmharness_orbctl._daemon import new_id, running_for
-from vmharness_orbctl._failure import Failure, oops
+from vmharness_orbctl._failure import Failure, oops, refusing
 from vmharness_orbctl._guest import Guest
 from vmharness_orbctl._images import canonical
 from vmharness_orbctl._log import POLL_S
@@ -90,7 +90,7 @@ class Simulator:
     def create(self, order: Order) -> None:
         """Write down all that is to become of a machine, and wait for it."""
         name = order["name"]
-        with self._daemon as daemon:
+        with refusing(), self._daemon as daemon:
             self._check_name(daemon, f"create '{name}'", name)
             unknown = canonical(order["distro"], order["version"]) is None
             if unknown or order["arch"] not in ("arm64", "amd64"):
@@ -143,7 +143,7 @@ class Simulator:
         """Copy a machine; the copy is stopped."""
         import shutil
 
-        with self._daemon as daemon:
+        with refusing(), self._daemon as daemon:
             original = daemon.find(source)
             self._check_name(daemon, f"clone '{source}'", name)
             if self._daemon.state_of(original) not in _DONE:
@@ -273,7 +273,7 @@ class Simulator:
         name = machine["name"]
         self._wait(lambda: self._state(machine) not in ("creating", "provisioning") or self._failed(machine))
         if self._failed(machine):
-            raise oops(f"create '{name}': {machine['error']}")
+            raise oops(f"create '{name}': {machine['error']}", nothing_made=not self._state(machine))
         if self._state(machine) in ("", "deleting"):
             raise oops(f"create '{name}': {FAILURES['canceled']}")
 

@@ -91,6 +91,7 @@ class Books:
         self._adopted: set[str] = set()
         self._ledger: FileLedger | None = None
         self._fresh: set[str] = set()
+        self._news: list[Record] = []
         self.tally = Tally()
         self.closed = False
 
@@ -114,6 +115,7 @@ class Books:
             self._counting = threading.Lock()
             self._in_hand = InHand()
             self._fresh = set()
+            self._news = []
             self.tally = Tally()
         self._ledger = self._ledgers.open(self._session_id)
         return self._ledger
@@ -150,8 +152,15 @@ class Books:
 
     def collect(self) -> Sequence[Record]:
         """Take up what front-ends recorded for this process since the last call; return the new records."""
+        self._take_up()
+        with self._counting:
+            news, self._news = self._news, []
+        return news
+
+    def _take_up(self) -> None:
+        """Do so; the new records wait for who asks for them."""
         if self._ledger is None or not self._ledger.held:
-            return ()
+            return
         known = dict(self._ledger.records)
         records, notes = self._ledger.collect()
         for note in notes:
@@ -162,7 +171,23 @@ class Books:
             with self._counting:
                 self.tally.created += record.state is State.RUNNING
             self._changed(known.get(record.id), record)
-        return [record for record in records if record.id not in known]
+        for record in (new := [record for record in records if record.id not in known]):
+            self._overtake(record)
+        with self._counting:
+            self._news += new
+
+    def _overtake(self, record: Record) -> None:
+        """Let a create go of which nobody knows the outcome, if a later one asked for the same name.
+
+        The later one has seen that the name was free; what has it from then on is the later one's.
+        """
+        if record.token or record.tracked:
+            return
+        for other in self.unfinished():
+            same = (other.name, other.endpoint) == (record.name, record.endpoint)
+            unsure = other.state in (State.WANTED, State.MAYBE) and not (other.token or other.tracked)
+            if same and unsure and other.wanted_at < record.wanted_at:
+                self.move(other, State.GONE, error="a later create asked for its name")
 
     def made(self, record: Record, *, made_up: bool) -> Record:
         """Note that the create returned, and whether we made the name up ourselves."""
@@ -266,14 +291,20 @@ class Books:
         since, unanswered = self._silent.get(endpoint, (0.0, ""))
         if claimed and unanswered and self._clock.monotonic() - since < self._silent_s:
             return [Outcome(record, undone(record), unanswered) for record in records]
-        taken = self._taken(records, book)
-        ours = [record for record in records if record.id not in taken]
         fresh = frozenset[str]() if book is not self._ledger else frozenset(self._fresh)
-        done = cleanup.delete(ours, timeout=timeout, claimed=claimed, fresh=fresh, protected=protected)
+        done = cleanup.delete(
+            records,
+            timeout=timeout,
+            claimed=claimed,
+            fresh=fresh,
+            protected=protected,
+            taken=lambda: self._taken(records, book),
+        )
+        done = [outcome for outcome in done if not _is_gone(outcome.record, book)]  # overtaken meanwhile
         unanswered = next((outcome.error for outcome in done if outcome.error.startswith(NO_ANSWER)), "")
         if unanswered:
             self._silent[endpoint] = (self._clock.monotonic(), unanswered)
-        return [*done, *(_left_alone(record) for record in records if record.id in taken)]
+        return done
 
     def _taken(self, records: Sequence[Record], book: Ledger | None) -> frozenset[str]:
         """Return the ids of records whose machine others may have: by name, for they have no token.
@@ -284,6 +315,7 @@ class Books:
         unsigned = [record for record in records if not record.token]
         if not unsigned:
             return frozenset()
+        self._take_up()
         ours = {record.id for record in records}
         endpoint = records[0].endpoint
         names = {
@@ -295,7 +327,8 @@ class Books:
         held = names_held(self._ledgers, endpoint, but=own, elsewhere=book is not self._ledger)
         if held is None:
             return frozenset(record.id for record in unsigned)
-        return frozenset(record.id for record in unsigned if record.name in names | held)
+        others = {record.id for record in unsigned if record.name in names | held}
+        return frozenset(others | {record.id for record in unsigned if book and _is_gone(record, book)})
 
     def judge(self, records: Sequence[Record]) -> Sequence[Verdict]:
         """Say what `delete` would do with records of dead owners; no lock is needed, nothing is changed."""
@@ -312,10 +345,9 @@ class Books:
             cleanup, protected = self._cleanup(records[0])
         except VMHarnessError as exc:
             return [Verdict(record, None, Outcome(record, undone(record), str(exc))) for record in records]
-        taken = self._taken(records, None)
-        left = [Verdict(record, None, _left_alone(record)) for record in records if record.id in taken]
-        ours = [record for record in records if record.id not in taken]
-        return [*cleanup.judge(ours, timeout=_JUDGE_S, protected=protected), *left]
+        return cleanup.judge(
+            records, timeout=_JUDGE_S, protected=protected, taken=lambda: self._taken(records, None)
+        )
 
     def _cleanup(self, record: Record) -> tuple[Cleanup, frozenset[str]]:
         """Return what deletes on the record's endpoint, and the names that it must not delete there.
@@ -363,6 +395,10 @@ class Books:
         )
 
 
+def _is_gone(record: Record, book: Ledger) -> bool:
+    return book.records.get(record.id, record).state is State.GONE
+
+
 def _plain(endpoint: str) -> str:
     """Return the endpoint with the real paths of what it names, for one engine is spelled in several ways."""
     return re.sub(r"/[^?&=]+", lambda path: os.path.realpath(path[0]), endpoint)
@@ -375,9 +411,3 @@ def _groups(records: Sequence[Record]) -> Sequence[Sequence[Record]]:
         if record.state is not State.GONE:
             groups.setdefault((record.backend, record.endpoint), []).append(record)
     return list(groups.values())
-
-
-def _left_alone(record: Record) -> Outcome:
-    return Outcome(
-        record, undone(record), "left alone: a living owner has a machine of that name on its books"
-    )

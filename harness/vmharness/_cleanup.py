@@ -7,7 +7,7 @@ listing proves nothing; what is in doubt is left alone and said.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,7 @@ __all__ = ["TOMBSTONE_S", "Cleanup", "Outcome", "Proof", "Verdict", "expired", "
 
 # How an outcome's error begins when there was no listing to judge by.
 NO_ANSWER: Final = "cannot list machines"
+_TAKEN: Final = "left alone: a living owner has a machine of that name on its books"
 # For how long after its settling time a maybe is still looked for.
 TOMBSTONE_S: Final = 24 * 3600.0
 # Engines without labels: how far their clock may lie behind ours, in seconds, for names that we made.
@@ -32,6 +33,9 @@ _LOOK_S: Final = 5.0
 _CLAIMED_LOOK_S: Final = 1.0
 # How often a delete that failed for good is tried again all the same.
 _LAST_TRIES: Final = 3
+
+# Returns the ids of records whose names others have.
+Taken = Callable[[], frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,7 @@ class Cleanup:
         claimed: bool = False,
         fresh: frozenset[str] = frozenset(),
         protected: frozenset[str] = frozenset(),
+        taken: Taken = frozenset,
     ) -> Sequence[Outcome]:
         """Delete the machines of the records, as many as are proven, and verify by a listing.
 
@@ -154,6 +159,8 @@ class Cleanup:
             fresh: Ids of records whose create returned in this process under a name that we made up:
                 that is their proof, and saves a listing.
             protected: Names that are never deleted.
+            taken: Returns the ids of records whose names others have by now; asked once it is known what is
+                there, for whoever made that had written it down before.
 
         Returns:
             An outcome for each record. Errors of the engine don't raise.
@@ -166,7 +173,7 @@ class Cleanup:
         outcomes: dict[str, Outcome] = {}
         doomed = list(known.values())
         look_until = min(deadline, self._clock.monotonic() + (_CLAIMED_LOOK_S if claimed else _LOOK_S))
-        for verdict in self._judge_all(unproven, look_until, protected, claimed=claimed):
+        for verdict in self._judge_all(unproven, look_until, protected, taken, claimed=claimed):
             if verdict.outcome is None:
                 doomed.append(verdict.record)
             else:
@@ -178,7 +185,12 @@ class Cleanup:
         return [outcomes[record.id] for record in records]
 
     def judge(
-        self, records: Sequence[Record], *, timeout: float, protected: frozenset[str] = frozenset()
+        self,
+        records: Sequence[Record],
+        *,
+        timeout: float,
+        protected: frozenset[str] = frozenset(),
+        taken: Taken = frozenset,
     ) -> Sequence[Verdict]:
         """Say what `delete` would do with records whose owners are dead; nothing is changed.
 
@@ -186,21 +198,31 @@ class Cleanup:
             records: All of this provider's endpoint.
             timeout: Seconds until the deadline of the listing.
             protected: Names that are never deleted.
+            taken: As in `delete`.
         """
         deadline = self._clock.monotonic() + timeout
-        return list(self._judge_all(records, deadline, protected, claimed=True))
+        return list(self._judge_all(records, deadline, protected, taken, claimed=True))
 
     def _judge_all(
-        self, records: Sequence[Record], deadline: float, protected: frozenset[str], *, claimed: bool
+        self,
+        records: Sequence[Record],
+        deadline: float,
+        protected: frozenset[str],
+        taken: Taken,
+        *,
+        claimed: bool,
     ) -> Iterator[Verdict]:
         """Judge by one listing; without records the engine isn't asked."""
         if not records:
             return
         there, error = self._listing(deadline)
+        others = taken()
         for record in records:
             if there is None:
                 unknown = Outcome(record, undone(record), f"{NO_ANSWER}: {error}")
                 yield Verdict(record, None, unknown)
+            elif record.id in others and record.name in there:
+                yield Verdict(record, there[record.name], Outcome(record, undone(record), _TAKEN))
             else:
                 info = there.get(record.name)
                 yield Verdict(record, info, self._judge(record, info, protected, claimed=claimed))

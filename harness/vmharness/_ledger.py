@@ -19,11 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
-from vmharness._calls import was_made
+from vmharness._calls import ending
 from vmharness._fronts import BIN_SUFFIX, INBOX_SUFFIX
 from vmharness._inbox import Inbox
 from vmharness._interrupts import held
-from vmharness._lines import VERSION, line_of, merge, parse
+from vmharness._lines import CLAIMED_LINE, VERSION, line_of, merge, parse
 from vmharness._locks import SUFFIX, is_free, is_linked, lock, look
 from vmharness._meeting import Meeting
 from vmharness._model import Record, State
@@ -46,11 +46,19 @@ os.register_at_fork(after_in_child=_abandon_all)
 
 
 class Contents(NamedTuple):
-    """What can be read in a ledger: newest records by id, and what can't be, one sentence each."""
+    """What can be read in a ledger.
+
+    Attributes:
+        session_id: Whose it is.
+        records: The newest ones, by id.
+        damage: What can't be read, one sentence each.
+        claimed: Whether somebody has taken it over, since its owner is dead.
+    """
 
     session_id: str
     records: Mapping[str, Record]
     damage: Sequence[str]
+    claimed: bool = False
 
 
 class FileLedger:
@@ -146,13 +154,19 @@ class FileLedger:
             if record.state not in (State.WANTED, State.MAYBE):
                 self._calls.discard(id)
                 continue
-            made = was_made(self.bin, id)
-            if made is not None:
-                self._calls.discard(id)
-                # One that surely wasn't made is looked for once all the same.
-                now = replace(record, state=State.RUNNING if made else State.DOOMED)
-                self.records[id] = now
-                ended.append(now)
+            how = ending(self.bin, id)
+            if how is None:
+                continue
+            self._calls.discard(id)
+            # What appears under the name later is somebody else's.
+            record = replace(record, deadline=min(record.deadline, time.time() + how.settle_s))
+            self.records[id] = record
+            self._only_in_inbox.add(id)
+            if how.made is not None:
+                # With a token, what surely wasn't made is looked for once all the same.
+                unmade = State.DOOMED if record.token else State.GONE
+                self.records[id] = replace(record, state=State.RUNNING if how.made else unmade)
+                ended.append(self.records[id])
         return ended
 
     def close(self) -> None:
@@ -321,6 +335,11 @@ class FileLedgers:
             os.ftruncate(descriptor, len(content) - torn)  # so that what we append is a line of its own
         ledger = FileLedger(path, descriptor, content, meeting=self._meeting)
         ledger.shut_inbox()
+        if ledger.session_id and CLAIMED_LINE not in content:
+            try:
+                _append(descriptor, CLAIMED_LINE, sync=False)
+            except OSError:
+                pass  # then others take its owner for alive as long as we hold it
         return ledger
 
     def paths(self) -> Iterator[Path]:
@@ -346,7 +365,7 @@ class FileLedgers:
         except OSError as exc:
             raise LedgerError(f"cannot read the ledger {path}: {exc.strerror}") from exc
         damage += merge(news, records)[2]
-        return Contents(str(header.get("session", "")), records, damage)
+        return Contents(str(header.get("session", "")), records, damage, bool(header.get("claimed")))
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -10,9 +10,12 @@ from typing import Any, Final, cast
 from vmharness._inbox import News
 from vmharness._model import Record, State
 
-__all__ = ["VERSION", "line_of", "merge", "parse"]
+__all__ = ["CLAIMED_LINE", "VERSION", "line_of", "merge", "parse"]
 
 VERSION: Final = 1
+_CLAIMED: Final = {"claimed": True}
+# Says that somebody has taken the ledger over from its owner, who is dead.
+CLAIMED_LINE: Final = json.dumps(_CLAIMED).encode() + b"\n"
 _KINDS: Final[dict[str, type | tuple[type, ...]]] = {
     "str": str,
     "float": (int, float),
@@ -43,6 +46,8 @@ def parse(content: bytes) -> tuple[Mapping[str, Any], dict[str, Record], list[st
             value = _object(line)
             if number == 1:
                 header = _header(value)
+            elif value == _CLAIMED:
+                header = {**header, **_CLAIMED}
             else:
                 record = _record(value)
                 records[record.id] = record

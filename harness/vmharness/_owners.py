@@ -56,7 +56,7 @@ class Owners:
         here = [(path, ledgers.living(path)) for path in ledgers.paths()]
         elsewhere = [(path, True) for path in ledgers.elsewhere() if ledgers.living(path)]
         for path, living in (*here, *elsewhere):
-            session_id, records, damage = ledgers.read(path)
+            session_id, records, damage, _ = ledgers.read(path)
             # Elsewhere nobody would look for the cause: what can be read of those protects.
             self.unreadable |= living and bool(damage) and (path, living) in here
             if session_id == self._session_id and session_id:
@@ -104,16 +104,18 @@ def names_held(
     for path in ledgers.paths():
         if path in but or not ledgers.living(path):
             continue
-        _, records, damage = ledgers.read(path)
-        if damage:
+        contents = ledgers.read(path)
+        if contents.claimed:
+            continue
+        if contents.damage:
             return None
-        held = [record for record in records.values() if record.state is not State.GONE]
+        held = [record for record in contents.records.values() if record.state is not State.GONE]
         names |= {record.name for record in held if record.endpoint == endpoint}
     for path in ledgers.elsewhere() if elsewhere else ():
-        if ledgers.living(path):
+        if ledgers.living(path) and not (contents := ledgers.read(path)).claimed:
             made = [
                 record
-                for record in ledgers.read(path).records.values()
+                for record in contents.records.values()
                 if record.state in (State.WANTED, State.RUNNING) and not record.tracked
             ]
             names |= {record.name for record in made if record.endpoint == endpoint}

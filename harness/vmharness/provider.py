@@ -261,7 +261,8 @@ class Fronts(Protocol):
             The arguments of a create, with these labels; not called where the provider takes no labels.
         with_receipt(args: list[str], path: str) -> tuple[list[str], bool]    (need not be there)
             The arguments of a create that makes the file `path` before it asks the engine, writes to it once
-            the machine was made, and takes it away if surely none was; and whether it will do so.
+            the machine was made, and takes it away if surely none was; and whether it may do so. A file that
+            stays empty says nothing.
         follows(args: list[str]) -> bool    (need not be there)
             Whether the machine that this create names is there already by another name, and is renamed; asked
             only where the provider takes no labels.

@@ -228,7 +228,7 @@ def test_visible_log_lines(run: Run, orbctl: Commands) -> None:
 
     text = result.stdout.str()
     for name in ("web", "db"):
-        assert f"orbstack {name}: wanted" in text
+        assert f"orbstack {name}: running" in text
         assert f"orbstack {name}: gone" in text
     result.stdout.fnmatch_lines(["machines: *, 2 deleted, 0 swept, 0 left"])
 

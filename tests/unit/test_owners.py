@@ -11,7 +11,7 @@ import pytest
 from vmharness import MachineInfo, MachineState, Record, State
 from vmharness._ledger import FileLedger, FileLedgers
 from vmharness._meeting import Meeting
-from vmharness._owners import Owner, Owners
+from vmharness._owners import Owner, Owners, names_held
 from vmharness.provider import LABEL_SESSION, LABEL_TOKEN
 
 Write = Callable[..., FileLedger]
@@ -258,3 +258,16 @@ def test_nothing_is_changed_by_the_question(ledgers: FileLedgers, write: Write) 
 
     assert dead.path.read_bytes() == before
     assert not ledgers.living(dead.path)
+
+
+def test_a_living_owners_names_are_held_and_those_of_a_dead_one_that_somebody_deals_with_are_not(
+    ledgers: FileLedgers, write: Write
+) -> None:
+    write(PLAIN)
+    dead = write(replace(PLAIN, name="vmh-dead"), dead=True)
+    claimed = ledgers.claim(dead.path)
+    assert claimed is not None
+
+    assert ledgers.living(dead.path)
+    assert names_held(ledgers, PLAIN.endpoint, but=(), elsewhere=True) == frozenset({"vmh-x"})
+    claimed.close()

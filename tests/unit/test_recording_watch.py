@@ -47,7 +47,16 @@ class Place:
         recording = Recording(self.ledger, prefix="vmh", expiry_s=60, began_at=1.0, environ=self.environ)
         front = Front(program="engine", reader=str(folder / "reader.py"), variables=("WHERE",))
         recording.begin(
-            [Engine(backend="some", endpoint="e", fronts=(front,), label_length=10, patience_s=100)]
+            [
+                Engine(
+                    backend="some",
+                    endpoint="e",
+                    fronts=(front,),
+                    label_length=10,
+                    patience_s=100,
+                    settle_s=5.0,
+                )
+            ]
         )
         self.watch = Watch(json.loads((self.ledger.bin / CONFIG).read_text()))
 

@@ -51,4 +51,5 @@ def _engine(name: str, provider: Provider, fronts: Fronts, create_timeout: float
         fronts=tuple(fronts.fronts()),
         label_length=provider.label_length if isinstance(provider, TakesLabels) else 0,
         patience_s=create_timeout + settling(provider),
+        settle_s=settling(provider),
     )

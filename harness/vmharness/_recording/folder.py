@@ -47,6 +47,7 @@ class Engine:
         fronts: Its commands.
         label_length: The longest value of a label; 0 = it has no labels.
         patience_s: Seconds after which a create is surely over.
+        settle_s: For how long after its command's end it may still bring a machine, in seconds.
     """
 
     backend: str
@@ -54,6 +55,7 @@ class Engine:
     fronts: tuple[Front, ...]
     label_length: int
     patience_s: float
+    settle_s: float
 
 
 class Recording:
@@ -141,6 +143,7 @@ class Recording:
             "labels": engine.label_length > 0,
             "label_length": engine.label_length,
             "patience_s": engine.patience_s,
+            "settle_s": engine.settle_s,
         }
 
     def _config(self, programs: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -117,24 +117,35 @@ def prepare(
         "at": now,
     }
     if not fixed:
-        args = _with_receipt(config, reader, args, id)
+        args, told = _with_receipt(config, reader, args, id)
+        _lock_call(config["call"].replace("%s", id), f"{int(told)} {front['settle_s']}\n")
     _append(config, record, needed=True)
     if labels:
         args = reader.with_labels(args, _labels(config["labels"], front["label_length"], record))
     return text, args
 
 
-def _with_receipt(config: Any, reader: Any, args: list[str], id: str) -> list[str]:
-    """Have the command tell how it ended, if it can: by a receipt, and a lock that goes with it."""
+def _with_receipt(config: Any, reader: Any, args: list[str], id: str) -> tuple[list[str], bool]:
+    """Have the command tell what it made, if it can; return its arguments, and whether it will."""
     with_receipt = getattr(reader, "with_receipt", None)
     if with_receipt is None:
-        return args
-    args, wanted = with_receipt(args, config["receipt"].replace("%s", id))
-    if wanted:
-        call = os.open(config["call"].replace("%s", id), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(call, fcntl.LOCK_EX)
-        os.set_inheritable(call, True)  # noqa: FBT003
-    return args
+        return args, False
+    args, told = with_receipt(args, config["receipt"].replace("%s", id))
+    return args, told
+
+
+def _lock_call(path: str, text: str) -> None:
+    """Take a lock that goes with the command's process, so that one can see whether that has ended.
+
+    Args:
+        path: Of the file to lock.
+        text: What it says: whether the command tells what it made, and for how long after its end the engine
+            may go on with what it asked for, in seconds.
+    """
+    call = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    fcntl.flock(call, fcntl.LOCK_EX)
+    os.write(call, text.encode())
+    os.set_inheritable(call, True)  # noqa: FBT003
 
 
 def _note_those_that_go(config: Any, front: Any, reader: Any, args: list[str], environ: Any) -> None:
