@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -91,7 +92,7 @@ class Books:
         self._adopted: set[str] = set()
         self._ledger: FileLedger | None = None
         self._fresh: set[str] = set()
-        self._news: list[Record] = []
+        self._news = deque[Record]()
         self.tally = Tally()
         self.closed = False
 
@@ -115,7 +116,7 @@ class Books:
             self._counting = threading.Lock()
             self._in_hand = InHand()
             self._fresh = set()
-            self._news = []
+            self._news = deque()
             self.tally = Tally()
         self._ledger = self._ledgers.open(self._session_id)
         return self._ledger
@@ -153,9 +154,7 @@ class Books:
     def collect(self) -> Sequence[Record]:
         """Take up what front-ends recorded for this process since the last call; return the new records."""
         self._take_up()
-        with self._counting:
-            news, self._news = self._news, []
-        return news
+        return [self._news.popleft() for _ in range(len(self._news))]
 
     def _take_up(self) -> None:
         """Do so; the new records wait for who asks for them."""
@@ -173,8 +172,7 @@ class Books:
             self._changed(known.get(record.id), record)
         for record in (new := [record for record in records if record.id not in known]):
             self._overtake(record)
-        with self._counting:
-            self._news += new
+        self._news.extend(new)
 
     def _overtake(self, record: Record) -> None:
         """Let a create go of which nobody knows the outcome, if a later one asked for the same name.
