@@ -30,6 +30,9 @@ _DRAIN_S: Final = 2.0
 class CommandLine:
     """One engine's command, found on PATH when it is used.
 
+    What it writes is decoded as UTF-8, whatever the locale; each byte that is none becomes U+FFFD. So bytes
+    that matter must come in letters, as base64 gives them.
+
     Args:
         program: Name on PATH, or a path.
         backend: Name of the backend, for errors.

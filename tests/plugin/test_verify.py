@@ -8,12 +8,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from select import select
 from typing import Any
 
 import pytest
 
 from processes import Processes, processes
-from vmharness.cli._verify_run import run_kit
+from vmharness.cli._verify_run import Result, run_kit
 from vmharness.provider import Spec
 from vmharness.testing import checks
 from vmharness_fake import Fault, Faults, FolderFakeProvider, FolderStore, wait_for
@@ -23,6 +24,7 @@ import os, threading
 from dataclasses import replace
 from pathlib import Path
 from vmharness.errors import DeleteFailed
+from vmharness.provider import Spec
 from vmharness_fake import FolderFakeProvider, FolderStore
 
 
@@ -55,6 +57,23 @@ class Hanging(Opens):
         if threading.current_thread() is threading.main_thread() and "PYTEST_CURRENT_TEST" in os.environ:
             threading.Event().wait()
         return "hangs"
+
+
+class Misnamed(Opens):
+    def delete(self, name, timeout_s=5):
+        super().delete(name, timeout=timeout_s)
+
+
+class Dicts(Opens):
+    def list(self):
+        return [{"name": info.name} for info in super().list()]
+
+
+class Invaded(Opens):
+    def exists(self, name):
+        if not super().exists("conf-of-somebody"):
+            self.create(Spec(name="conf-of-somebody"), timeout=1)
+        return super().exists(name)
 """
 
 
@@ -74,7 +93,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info.mkdir(parents=True)
     (tmp_path / "site" / "wrongs.py").write_text(BACKENDS)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wrongs\nVersion: 1\n")
-    names = ("Fussy", "Timeless", "Dying", "Hanging")
+    names = ("Fussy", "Timeless", "Dying", "Hanging", "Misnamed", "Dicts", "Invaded")
     lines = [f"{name.lower()} = wrongs:{name}.connect" for name in names]
     (info / "entry_points.txt").write_text("[vmharness.backends]\n" + "\n".join(lines) + "\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
@@ -157,6 +176,74 @@ def test_an_engine_with_machines_of_the_kits_names_is_refused(verify: Verify, st
     assert [info.name for info in FolderFakeProvider(store).list()] == ["conf-of-somebody"]
 
 
+def test_a_backend_that_cannot_be_called_is_told_so_before_a_machine_is_made(
+    verify: Verify, store: FolderStore
+) -> None:
+    status, said = verify("misnamed")
+
+    assert status == 1
+    assert "✗ The entry point gives an object with the endpoint, and verbs to be called" in said
+    assert "delete(name, timeout_s=5) can't be called as delete(name, *, timeout): " in said
+    assert "The checks didn't come to an end: without the interface nothing else is checked" in said
+    assert "must   1 failed\n" in said
+    assert not [event for event in store.events() if event.verb == "create"]
+
+
+def test_a_listing_of_something_else_ends_the_checks(verify: Verify, store: FolderStore) -> None:
+    status, said = verify("dicts")
+
+    assert status == 1
+    assert "PluginError: list() gave a dict, {" in said
+    assert "it must give MachineInfo, one for each machine; nothing else is checked" in said
+    assert "must   1 passed, 1 failed\n" in said
+    assert FolderFakeProvider(store).list() == []
+
+
+def test_a_listing_of_something_else_is_refused_where_machines_are(
+    verify: Verify, store: FolderStore
+) -> None:
+    FolderFakeProvider(store).create(Spec(name="stranger"), timeout=1)
+
+    status, said = verify("dicts")
+
+    assert status == 1
+    assert "vmharness: list() gave a dict, {" in said
+    assert "✗" not in said
+
+
+def test_machines_of_the_kits_names_that_turn_up_end_the_checks(verify: Verify, store: FolderStore) -> None:
+    status, said = verify("invaded")
+
+    assert status == 1
+    assert said.count("refusing to check the backend") == 1
+    assert "The checks didn't come to an end: refusing to check the backend" in said
+    assert "✓ Exists is True" in said
+    assert "✗" not in said
+    assert [info.name for info in FolderFakeProvider(store).list()] == ["conf-of-somebody"]
+
+
+def test_each_check_is_told_at_its_end(started: Processes, store: FolderStore, tmp_path: Path) -> None:
+    store.hold("create:accepted")
+    command = str(Path(sys.executable).with_name("vmharness"))
+    process = started.start([command, "verify", "fake"], cwd=tmp_path)
+    assert process.stdout is not None
+
+    wait_for(store, "create", "waits")
+
+    said = b""
+    while "✓ The entry point".encode() not in said:
+        assert select([process.stdout], [], [], 30)[0], said.decode()
+        said += os.read(process.stdout.fileno(), 4096)
+
+
+def test_what_needs_a_fixture_is_not_said_to_be_kept(verify: Verify, store: FolderStore) -> None:
+    status, said = verify("fake")
+
+    assert status == 0
+    assert "fake keeps what could be checked: 11 musts need a fixture (slow, unreachable)." in said
+    assert "keeps the contract" not in said
+
+
 def test_strangers_are_left_alone(verify: Verify, store: FolderStore) -> None:
     FolderFakeProvider(store).create(Spec(name="stranger"), timeout=1)
 
@@ -224,7 +311,7 @@ def test_a_signal_leaves_no_machine(
 
 
 def test_a_check_that_hangs_is_given_up(store: FolderStore) -> None:
-    shown: list[str] = []
+    shown: list[Result] = []
     wanted = {
         "backend": "hanging",
         "value": "wrongs:Hanging.connect",
@@ -240,4 +327,5 @@ def test_a_check_that_hangs_is_given_up(store: FolderStore) -> None:
     assert error == ""
     assert list(failed) == ["test_engine_describes_itself"]
     assert "it hangs" in failed["test_engine_describes_itself"]
+    assert shown == list(results)
     assert len(shown) == len(checks())

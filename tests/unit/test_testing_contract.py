@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from vmharness.errors import Busy, CreateTimeout, DeleteFailed, EngineUnavailable, NotOwned
+from vmharness.errors import Busy, CreateTimeout, DeleteFailed, EngineUnavailable, NotOwned, PluginError
 from vmharness.provider import MachineInfo, ShowsDelete, Spec
 from vmharness.testing import ContractMachines, FakeClock, Level, checks
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore, UnlabelledFakeProvider, wait_for
@@ -232,6 +233,77 @@ def test_machine_that_appears_late_is_awaited_and_deleted(
 
     clock.sleep(3600)
     assert provider.list() == []
+
+
+# ---- what is the provider's own mistake ------------------------------------------------------------------
+
+
+class Listing(FakeProvider):
+    """Lists whatever it is told to."""
+
+    given: Any = None
+
+    def list(self) -> Any:
+        return self.given
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([{"name": "a"}], r"list\(\) gave a dict, {'name': 'a'}; it must give MachineInfo"),
+        (["a"], r"list\(\) gave a str, 'a'; it must give MachineInfo"),
+        (None, r"list\(\) gave None; it must give a sequence of MachineInfo"),
+    ],
+)
+def test_a_listing_of_something_else_is_told_and_nothing_else_is_checked(given: Any, message: str) -> None:
+    provider = Listing(MemoryStore())
+    provider.given = given
+    machines = ContractMachines(provider)
+
+    with pytest.raises(PluginError, match=message):
+        machines.begin()
+
+    assert "nothing else is checked" in machines.ended
+
+
+def test_a_create_that_gives_something_else_is_told_and_its_machine_deleted(clock: FakeClock) -> None:
+    class Silent(FakeProvider):
+        def create(self, spec: Spec, *, timeout: float) -> Any:
+            super().create(spec, timeout=timeout)
+
+    provider = Silent(MemoryStore(), clock=clock.time, sleep=clock.sleep)
+    machines = ContractMachines(provider, clock=clock)
+
+    with pytest.raises(PluginError, match="a create gave None; it must give a MachineInfo"):
+        machines.create()
+    with pytest.raises(PluginError):
+        machines.delete_all()
+
+    assert provider.list() == []
+
+
+@pytest.mark.parametrize("mistake", [TypeError, AttributeError, NotImplementedError])
+def test_a_delete_that_is_broken_is_not_tried_again(mistake: type[Exception], clock: FakeClock) -> None:
+    class Broken(FakeProvider):
+        calls = 0
+
+        def delete(self, name: str, *, timeout: float) -> None:
+            self.calls += 1
+            raise mistake("broken")
+
+    provider = Broken(MemoryStore(), clock=clock.time, sleep=clock.sleep)
+    machines = ContractMachines(provider, clock=clock)
+    provider.store.set_faults(Faults((Fault("create", "late", seconds=0.0),)))
+    with pytest.raises(CreateTimeout):
+        machines.create(timeout=1)
+    began = clock.time()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        machines.delete_all()
+
+    assert [type(error) for error in caught.value.exceptions] == [mistake]
+    assert provider.calls == 1
+    assert clock.time() - began < 1
 
 
 # ---- what it says of itself ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import pytest
 
 from vmharness.testing import checks
-from wrong_backends import Kind, WrongContract, capabilities, copies, create, hidden, verbs
+from wrong_backends import Kind, WrongContract, capabilities, copies, create, hidden, interface, verbs
 from wrong_backends.right import Right, RightUnlabelled
 
 ALL: Final = frozenset(check.name.removeprefix("test_") for check in checks())
@@ -257,16 +257,9 @@ WRONG: Final[Mapping[Kind, str]] = {
         endpoint_needs_no_environment
     """,
     verbs.Blank: "endpoint_is_a_stable_text",
-    verbs.Placeless: """
-        provider_has_the_interface
-        endpoint_is_a_stable_text
-        endpoint_opens_again
-        endpoint_opens_the_same_engine
-        a_provider_keeps_no_state
-        endpoint_asks_nobody
-        engine_describes_itself
-        endpoint_needs_no_environment
-    """,
+    interface.Placeless: "provider_has_the_interface",
+    interface.Misnaming: "provider_has_the_interface",
+    interface.Narrow: "provider_has_the_interface",
     capabilities.AlwaysZero: "run_gives_the_exit_status run_of_an_unknown_program_fails",
     capabilities.Strict: "run_gives_the_exit_status run_tells_stderr_from_stdout",
     capabilities.Mixing: "run_tells_stderr_from_stdout",
@@ -368,6 +361,7 @@ WRONG: Final[Mapping[Kind, str]] = {
 
 # Checks that a wrong backend makes meaningless.
 SKIPPED_TOO: Final[Mapping[Kind, str]] = {
+    **dict.fromkeys((interface.Placeless, interface.Misnaming, interface.Narrow), " ".join(ALL)),
     create.Hasty: "create_that_is_late_is_unsettled create_that_is_late_is_a_timeout",
     create.Patient: "create_that_is_late_is_unsettled create_that_is_late_is_a_timeout",
     create.Sure: "create_that_is_late_is_a_timeout a_machine_that_comes_late_can_be_deleted",
@@ -428,7 +422,7 @@ def test_a_wrong_backend_fails_the_checks_named_for_it_and_no_other(run_kit: Run
 def test_no_wrong_backend_is_forgotten() -> None:
     kinds = {
         kind
-        for module in (create, verbs, copies, capabilities, hidden)
+        for module in (create, verbs, copies, capabilities, hidden, interface)
         for kind in vars(module).values()
         if inspect.isclass(kind)
         and issubclass(kind, Right | RightUnlabelled)

@@ -10,6 +10,8 @@ from vmharness.cli._common import JsonOption, console, count, print_json, say
 from vmharness.cli._stopping import Stopped, stopping
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vmharness.cli._verify_run import Report, Result
 
 __all__ = ["verify"]
@@ -48,39 +50,62 @@ def verify(
     that it should pass is shown, and changes nothing.
     """
     from vmharness.cli._verify_run import run_checks
+    from vmharness.testing import checks
 
+    # What is printed goes above a spinner of the same console, and through one of another.
+    screen = console(stderr=json or not console().is_terminal)
     try:
-        with stopping(), console(stderr=True).status("checking") as status:
+        with stopping(), screen.status("checking") as status:
+            shown = _Shown(len(checks()), status.update, quiet=json)
             report = run_checks(
                 backend,
                 image=image,
                 create_timeout_s=create_timeout,
                 delete_timeout_s=delete_timeout,
-                show=status.update,
+                begun=shown.begun,
+                checked=shown.checked,
             )
     except Stopped as exc:
         raise typer.Exit(128 + exc.number) from exc
     if json:
         print_json(report.plain())
     else:
-        _show(report)
+        _show_end(report)
     if not report.keeps:
         raise typer.Exit(1)
 
 
-def _show(report: Report) -> None:
-    say(f"backend {report.backend}, {report.engine or 'engine'} at {report.endpoint}")
-    verb = ""
-    for result in report.results:
-        if result.check.verb != verb:
-            verb = result.check.verb
-            say(f"\n{verb}", style="bold")
+class _Shown:
+    """What is shown while the checks go on; each line at once, also where somebody reads a pipe."""
+
+    def __init__(self, total: int, update: Callable[[str], None], *, quiet: bool) -> None:
+        self._total = total
+        self._update = update
+        self._quiet = quiet
+        self._number = 0
+        self._verb = ""
+
+    def begun(self, engine: str) -> None:
+        if not self._quiet:
+            say(engine)
+
+    def checked(self, result: Result) -> None:
+        self._number += 1
+        self._update(f"checked {self._number} of {self._total}: {result.check.verb}")
+        if self._quiet:
+            return
+        if result.check.verb != self._verb:
+            self._verb = result.check.verb
+            say(f"\n{self._verb}", style="bold")
         _show_one(result)
+
+
+def _show_end(report: Report) -> None:
     say()
     for level, outcomes in report.counts().items():
-        parts = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items() if number)
-        say(f"{level:<7}{parts}")
-    if any("gives no fixture" in result.reason for result in report.results):
+        if parts := ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items() if number):
+            say(f"{level:<7}{parts}")
+    if any(result.lacks for result in report.results):
         say("\nWhat takes a fixture is checked by a test of the backend's own, with ProviderContract.")
     if report.error:
         say(f"\nThe checks didn't come to an end: {report.error}", style="red")
@@ -88,9 +113,19 @@ def _show(report: Report) -> None:
     grave = [result for result in failed if result.counts]
     if report.keeps:
         more = f"; {count(len(failed), 'check')} that it should pass failed" if failed else ""
-        say(f"\n{report.backend} keeps the contract{more}.", style="green")
+        say(f"\n{report.backend} {_kept(report)}{more}.", style="green")
     elif grave:
         say(f"\n{report.backend} breaks the contract: {count(len(grave), 'check')} failed.", style="red")
+
+
+def _kept(report: Report) -> str:
+    """Say what a backend keeps that breaks nothing: all of the contract only if all of it was looked at."""
+    unchecked = report.unchecked()
+    if not unchecked:
+        return "keeps the contract"
+    needs = "need" if len(unchecked) > 1 else "needs"
+    fixtures = ", ".join(sorted({result.lacks for result in unchecked}))
+    return f"keeps what could be checked: {count(len(unchecked), 'must')} {needs} a fixture ({fixtures})"
 
 
 def _show_one(result: Result) -> None:

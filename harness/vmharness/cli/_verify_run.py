@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ _ARGUMENTS: Final = (
     *("-c", os.devnull, "--noconftest", "--pyargs", "vmharness.testing._suite"),
 )
 _LAST_WORDS: Final = 2000
+_LACKING: Final = re.compile(r"gives no fixture '(\w+)'")
 _OUTCOMES: Final = ("passed", "failed", "skipped")
 
 
@@ -53,6 +55,12 @@ class Result:
     def counts(self) -> bool:
         """Whether the contract is broken if it failed: what is only a SHOULD, breaks nothing."""
         return self.check.level is not Level.SHOULD
+
+    @property
+    def lacks(self) -> str:
+        """Name of the fixture without which it was skipped; "" if it wasn't for lack of one."""
+        found = _LACKING.search(self.reason) if self.outcome == "skipped" else None
+        return found[1] if found else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +87,10 @@ class Report:
         return not self.error and not any(
             result.outcome == "failed" and result.counts for result in self.results
         )
+
+    def unchecked(self) -> Sequence[Result]:
+        """Return what every backend must keep, and was not checked for lack of a fixture."""
+        return [result for result in self.results if result.check.level is Level.MUST and result.lacks]
 
     def counts(self) -> Mapping[Level, Mapping[str, int]]:
         """Return how many checks of each level had each outcome."""
@@ -121,7 +133,8 @@ def run_checks(
     image: str,
     create_timeout_s: float,
     delete_timeout_s: float,
-    show: Callable[[str], None],
+    begun: Callable[[str], None],
+    checked: Callable[[Result], None],
 ) -> Report:
     """Run the conformance kit on an installed backend.
 
@@ -130,7 +143,8 @@ def run_checks(
         image: Image of the machines; "" = the backend's default.
         create_timeout_s: Deadline of each create, in seconds.
         delete_timeout_s: Deadline of each delete, in seconds.
-        show: Is given a line that says how far it is.
+        begun: Is given a line that says which engine it is, before the first check.
+        checked: Is given what each check came to, at its end, in the kit's order.
 
     Raises:
         UnknownBackend: None of that name is installed.
@@ -155,17 +169,19 @@ def run_checks(
         "delete_timeout_s": delete_timeout_s,
         "check_s": 3 * (create_timeout_s + delete_timeout_s) + 60,
     }
-    results, error = run_kit(wanted, show)
+    begun(f"backend {backend}, {engine or 'engine'} at {provider.endpoint}")
+    results, error = run_kit(wanted, checked)
     return Report(
         backend=backend, engine=engine, endpoint=str(provider.endpoint), results=results, error=error
     )
 
 
-def run_kit(wanted: Mapping[str, Any], show: Callable[[str], None]) -> tuple[Sequence[Result], str]:
+def run_kit(wanted: Mapping[str, Any], checked: Callable[[Result], None]) -> tuple[Sequence[Result], str]:
     """Run the kit in a process of its own; return what the checks came to, and why not all of them ended."""
     known = {check.name: check for check in checks()}
     results: dict[str, Result] = {}
     status: int | None = None
+    ended = ""
     reading, writing = os.pipe()
     with os.fdopen(reading) as told, tempfile.TemporaryFile() as output:
         try:
@@ -175,18 +191,18 @@ def run_kit(wanted: Mapping[str, Any], show: Callable[[str], None]) -> tuple[Seq
         with process:
             for line in _lines(told.readline, process):
                 event = json.loads(line)
-                status = event.get("status", status)
+                status, ended = event.get("status", status), event.get("ended", ended)
                 if "check" in event:
                     check = known[event["check"]]
                     results[check.name] = Result(
                         check=check, outcome=event["outcome"], reason=event["reason"]
                     )
-                    show(f"checked {len(results)} of {len(known)}: {check.verb}")
+                    checked(results[check.name])
         output.seek(0)
         said = output.read()[-_LAST_WORDS:].decode("utf-8", "replace").strip()
     ordered = [results[name] for name in known if name in results]
-    if len(ordered) == len(known):
-        return ordered, ""
+    if ended or len(ordered) == len(known):
+        return ordered, ended
     return ordered, f"{_how(status, process.returncode)}{': ' if said else ''}{said}"
 
 

@@ -16,6 +16,7 @@ from vmharness.testing._contract_errors import ErrorContract
 from vmharness.testing._contract_exists import ExistsContract
 from vmharness.testing._contract_facts import FactContract, InspectContract, OwnCommandContract
 from vmharness.testing._contract_files import FileContract
+from vmharness.testing._contract_interface import InterfaceContract
 from vmharness.testing._contract_labels import LabelContract
 from vmharness.testing._contract_list import ListContract
 from vmharness.testing._contract_power import PowerContract
@@ -29,6 +30,7 @@ __all__ = ["Check", "ProviderContract", "checks"]
 
 
 class ProviderContract(
+    InterfaceContract,
     CreateContract,
     ListContract,
     ExistsContract,
@@ -53,7 +55,8 @@ class ProviderContract(
     The subclass gives a fixture `connect` that returns the backend's entry point, or a fixture `provider`
     that returns a provider. It may give `stop`, `slow` and `unreachable`, and set the attributes that
     `Contract` describes. Checks of capabilities that the provider lacks are skipped, with the reason, as are
-    those for which it would take a fixture that isn't given.
+    those for which it would take a fixture that isn't given. Nothing else is checked of a provider whose
+    methods can't be called as the interface says, nor once the kit finds that it can't go on.
 
     Machines are called `conf-…`, and a check's machines are deleted at its end, the last one first. Nothing
     else on the engine is touched, so the checks may run beside other work; but not on an engine that has

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import pytest
 
 from vmharness._clock import Clock
 from vmharness.provider import Connect, Provider, StartsAndStops
+from vmharness.testing._interface import misfits
 from vmharness.testing._machines import ContractMachines
 
-__all__ = ["Contract"]
+__all__ = ["ENDED", "Contract"]
+
+# On the class that pytest collected: why nothing else of it is checked.
+ENDED: Final = pytest.StashKey[str]()
 
 
 class Contract:
@@ -68,6 +72,15 @@ class Contract:
             raise NotImplementedError("give the conformance test a fixture 'connect' or 'provider'")
         return connect()
 
+    @pytest.fixture(autouse=True)
+    def checkable(self, request: pytest.FixtureRequest, provider: Provider) -> None:
+        """Skip what can't be checked any more, or of this provider; only the check that says so is left."""
+        stash = request.node.parent.stash
+        if ENDED not in stash and misfits(provider):
+            stash[ENDED] = "without the interface nothing else is checked"
+        if ENDED in stash and request.node.name != "test_provider_has_the_interface":
+            pytest.skip(f"not checked: {stash[ENDED]}")
+
     @pytest.fixture
     def stop(self, provider: Provider) -> Callable[[str], None] | None:
         """Return what stops a machine by the engine's own means; the provider's own, where it can."""
@@ -95,7 +108,9 @@ class Contract:
         return Clock()
 
     @pytest.fixture
-    def machines(self, provider: Provider, clock: Clock) -> Iterator[ContractMachines]:
+    def machines(
+        self, request: pytest.FixtureRequest, provider: Provider, clock: Clock
+    ) -> Iterator[ContractMachines]:
         """Make machines that are deleted after the check, whatever happens."""
         machines = ContractMachines(
             provider,
@@ -104,6 +119,10 @@ class Contract:
             delete_timeout_s=self.delete_timeout_s,
             clock=clock,
         )
-        machines.begin()
-        yield machines
-        machines.delete_all()
+        try:
+            machines.begin()
+            yield machines
+            machines.delete_all()
+        finally:
+            if machines.ended:
+                request.node.parent.stash[ENDED] = machines.ended

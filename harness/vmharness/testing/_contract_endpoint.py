@@ -25,13 +25,6 @@ class EndpointContract(Contract):
 
     verb = "endpoint"
 
-    def test_provider_has_the_interface(self, provider: Provider) -> None:
-        """The entry point gives an object with the four verbs and the endpoint."""
-        parts = ("create", "list", "delete", "exists", "endpoint")
-
-        assert isinstance(provider, Provider)
-        assert [part for part in parts if not hasattr(provider, part)] == []
-
     def test_endpoint_is_a_stable_text(self, provider: Provider) -> None:
         """The endpoint is one line of text that stays the same."""
         first, second = provider.endpoint, provider.endpoint

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import reprlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from vmharness._clock import Clock
-from vmharness.errors import Busy, CreateFailed, NameTaken, NotOwned, ProviderError
+from vmharness.errors import Busy, CreateFailed, NameTaken, NotOwned, PluginError, ProviderError
 from vmharness.provider import (
     LABEL_TOKEN,
     MachineInfo,
@@ -39,6 +40,8 @@ _PAUSE_S: Final = 0.2
 _PAUSES_S: Final = (0.0, 0.2, 1.0, 5.0)  # before each attempt to delete what stays
 _SETTLE_S: Final = 120.0  # for backends that don't say
 _TELLING: Final = 6  # so many random characters tell one of the kit's names from all others
+# A broken provider's own mistakes: the same call makes them again.
+_MISTAKES: Final = (AttributeError, NotImplementedError, PluginError, TypeError)
 _CLOCK: Final = Clock()
 
 
@@ -73,23 +76,31 @@ class ContractMachines:
         self._maybes: set[str] = set()
         self._seen: set[str] = set()
         self._strangers: frozenset[str] = frozenset()
+        self._ended = ""
 
     def begin(self) -> None:
         """Look at what is there before the first create, which the kit will never touch.
 
         Raises:
             NotOwned: Machines of the kit's prefix are there that this run didn't make; nothing was done.
+            PluginError: The listing is none; nothing was done.
             EngineUnavailable: The engine doesn't answer.
         """
-        names = [info.name for info in self._provider.list()]
+        names = [info.name for info in self._listing()]
         others = sorted(name for name in names if name.startswith(PREFIX) and not name.startswith(_OURS))
         if others:
-            raise NotOwned(
+            self._ended = (
                 f"refusing to check the backend: its engine has machines named {PREFIX}…, as the kit's are, "
                 f"that this run didn't make: {', '.join(others)}; delete them, or wait for the run that has "
                 f"them{self._remedy(others[0])}"
             )
+            raise NotOwned(self._ended)
         self._strangers = frozenset(names)
+
+    @property
+    def ended(self) -> str:
+        """Why nothing else can be checked; "" = it can."""
+        return self._ended
 
     @property
     def strangers(self) -> frozenset[str]:
@@ -144,6 +155,8 @@ class ContractMachines:
 
     def adopt(self, info: MachineInfo) -> None:
         """Delete a machine after the check that the provider says it made, whatever it calls it."""
+        if not _is_machine(info):
+            raise self._end(f"a create gave {_kind(info)}; it must give a MachineInfo")
         if info.name not in self._names and info.name not in self._strangers:
             self._names.append(info.name)
 
@@ -164,7 +177,7 @@ class ContractMachines:
 
     def listed(self, name: str) -> MachineInfo | None:
         """Return the one machine of that name in a new listing, or None."""
-        found = [info for info in self._provider.list() if info.name == name]
+        found = [info for info in self._listing() if info.name == name]
         assert len(found) <= 1, f"several machines are listed as {name!r}: {found}"
         if found:
             self._seen.add(name)
@@ -182,6 +195,7 @@ class ContractMachines:
 
         Raises:
             ExceptionGroup: Machines are or may be there; an error of each says which, and why.
+            PluginError: All are gone, and nothing else can be checked.
             AssertionError: All are gone, and some had names that nobody asked for.
         """
         interrupted: KeyboardInterrupt | None = None
@@ -203,10 +217,27 @@ class ContractMachines:
             )
         if interrupted is not None:
             raise interrupted
+        if self._ended:
+            raise PluginError(self._ended)  # no check may have noticed
         if odd:
             raise AssertionError(
                 f"machines were made under names that nobody asked for, and are deleted: {', '.join(odd)}"
             )
+
+    def _listing(self) -> Sequence[MachineInfo]:
+        given = self._provider.list()
+        if not isinstance(cast(object, given), Iterable):
+            raise self._end(f"list() gave {_kind(given)}; it must give a sequence of MachineInfo")
+        listing = list(given)
+        for info in listing:
+            if not _is_machine(info):
+                raise self._end(f"list() gave {_kind(info)}; it must give MachineInfo, one for each machine")
+        return listing
+
+    def _end(self, why: str) -> PluginError:
+        """Note that nothing else can be checked, and return the error that says so."""
+        self._ended = f"{why}; nothing else is checked"
+        return PluginError(self._ended)
 
     def _token(self) -> Mapping[str, str]:
         """Return labels by which a machine is found again, whatever it is called."""
@@ -219,7 +250,7 @@ class ContractMachines:
     def _odd(self) -> Sequence[str]:
         """Return what is listed under a name that nobody asked for, and yet must be ours."""
         try:
-            listing = self._provider.list()
+            listing = self._listing()
         except Exception:
             return []
         return sorted(
@@ -237,7 +268,7 @@ class ContractMachines:
         """Return what may be there, the last one first: what is listed, and what was made in any case."""
         ours = [name for name in self._names[::-1] if name not in self._strangers]
         try:
-            listed = {info.name for info in self._provider.list()}
+            listed = {info.name for info in self._listing()}
         except Exception:
             return ours
         return [name for name in ours if name in listed or name in self._asked]
@@ -261,6 +292,9 @@ class ContractMachines:
                     return
             except Exception as exc:
                 last = exc
+            if isinstance(last, _MISTAKES):
+                self._maybes.discard(name)
+                break
         last.add_note(f"machine: {name!r}{self._remedy(name)}")
         errors[name] = last
 
@@ -275,7 +309,7 @@ class ContractMachines:
 
     def _is_listed(self, name: str) -> bool:
         try:
-            return any(info.name == name for info in self._provider.list())
+            return any(info.name == name for info in self._listing())
         except Exception:
             return False
 
@@ -290,6 +324,16 @@ class ContractMachines:
 
     def _settle_s(self) -> float:
         return self._provider.settle_s if isinstance(self._provider, Settles) else _SETTLE_S
+
+
+def _is_machine(value: object) -> bool:
+    return isinstance(value, MachineInfo)
+
+
+def _kind(value: object) -> str:
+    """Say what kind of value it is, and how it looks."""
+    kind = type(value).__name__
+    return "None" if value is None else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}, {reprlib.repr(value)}"
 
 
 def _is_made_of(name: str, ours: str) -> bool:

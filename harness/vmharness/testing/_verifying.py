@@ -1,8 +1,8 @@
 """A pytest plugin for the process that verifies a backend: it tells the parent what each check came to.
 
-It knows neither the checks nor how they are shown. `-p vmharness.testing._verifying --verify=JSON`; what
+It doesn't know what is checked, nor how it is shown. `-p vmharness.testing._verifying --verify=JSON`; what
 happens is written to a descriptor as lines of JSON: `{"check": NAME, "outcome": …, "reason": …}` of each
-check, `{"error": TEXT}` if the kit itself failed, and at last `{"status": N}`.
+check, in the kit's order, `{"ended": WHY}` if nothing else can be checked, and at last `{"status": N}`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any, Final
 import pytest
 
 from vmharness.provider import Connect
+from vmharness.testing._contract import checks
+from vmharness.testing._contract_base import ENDED
 
 __all__ = ["WANTED", "Wanted"]
 
@@ -71,6 +73,12 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGALRM, _give_up)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Check in the kit's order: first what all else stands on; and what is shown has headings."""
+    order = {check.name: number for number, check in enumerate(checks())}
+    items.sort(key=lambda item: order[item.name])
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give up a check that hangs, and, after as long again, what it does at its end."""
@@ -81,7 +89,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         result = yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    _tell(item.config, item.stash[_TOLD])
+    if item.stash[_TOLD]["outcome"] != "unchecked":
+        _tell(item.config, item.stash[_TOLD])
+    if ended := _ended(item):
+        _tell(item.config, {"ended": ended})
+        item.session.shouldstop = ended
     return result
 
 
@@ -95,7 +107,9 @@ def pytest_runtest_makereport(
     if not report.passed and call.excinfo is not None:
         reason = "; ".join(_reasons(call.excinfo.value))
         before = told["reason"] if told["outcome"] == "failed" else ""
-        told.update(outcome=report.outcome, reason="; ".join(filter(None, [before, reason])))
+        told.update(outcome=report.outcome, reason="; ".join(dict.fromkeys(filter(None, [before, reason]))))
+    if report.failed and report.when == "setup" and _ended(item):
+        told["outcome"] = "unchecked"  # what was found before it is no fault of this check's
     return report
 
 
@@ -114,6 +128,10 @@ def pytest_internalerror(excrepr: object, excinfo: pytest.ExceptionInfo[BaseExce
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Say that it is over."""
     _tell(session.config, {"status": int(exitstatus)})
+
+
+def _ended(item: pytest.Item) -> str:
+    return "" if item.parent is None else item.parent.stash.get(ENDED, "")
 
 
 def _tell(config: pytest.Config, what: dict[str, Any]) -> None:

@@ -462,11 +462,3 @@ class Blank(Right):
     def connect(cls, endpoint: str | None, clock: FakeClock) -> Self:
         store = MemoryStore() if endpoint is None else cls._kept["last"]
         return cls(store, clock=clock.time, sleep=clock.sleep)
-
-
-class Placeless(Right):
-    """There is no endpoint."""
-
-    @property
-    def endpoint(self) -> str:
-        raise AttributeError("endpoint")
