@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 __all__ = ["Failure", "absent", "oops", "refusing"]
 
@@ -32,7 +32,7 @@ def oops(text: str, *, nothing_made: bool = False) -> Failure:
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
+def refusing() -> Generator[None]:
     """Say of a failure in a block that nothing was made."""
     try:
         yield

@@ -9,7 +9,7 @@ from vmharness_orbctl._failure import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 __all__ = ["made"]
 
@@ -17,7 +17,7 @@ _CREATES = ("clone", "create")
 
 
 @contextmanager
-def made(verb: str) -> Iterator[None]:
+def made(verb: str) -> Generator[None]:
     """Write to the receipt if what is done in a block succeeds, take it away if surely nothing was made.
 
     It was put there, empty, by who asked for it; what stays empty says nothing.

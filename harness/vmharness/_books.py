@@ -116,7 +116,7 @@ class Books:
             self._counting = threading.Lock()
             self._in_hand = InHand()
             self._fresh = set()
-            self._news = deque()
+            self._news = deque[Record]()
             self.tally = Tally()
         self._ledger = self._ledgers.open(self._session_id)
         return self._ledger

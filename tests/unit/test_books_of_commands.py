@@ -39,8 +39,14 @@ def engine(clock: FakeClock) -> Meanwhile:
 
 @pytest.fixture
 def books(ledgers: FileLedgers, engine: Meanwhile, clock: FakeClock) -> Iterator[Books]:
-    providers = Providers("fake", connect=lambda *_: engine)
-    books = Books(ledgers, "s", providers, clock, changed=lambda *_: None, say=lambda _: None)
+    def connect(backend: str, endpoint: str | None) -> Meanwhile:
+        return engine
+
+    def changed(before: Record | None, now: Record) -> None:
+        pass
+
+    said: list[str] = []
+    books = Books(ledgers, "s", Providers("fake", connect=connect), clock, changed=changed, say=said.append)
     books.own_ledger.inbox.make()
     engine.books = books
     yield books

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -179,7 +179,7 @@ class CreateContract(Contract):
 
 
 @contextmanager
-def _far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _far_away(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """Be in a time zone that is off by no whole number of hours."""
     try:
         with monkeypatch.context() as there:
