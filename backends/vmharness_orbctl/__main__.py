@@ -7,6 +7,7 @@ started without its site packages: it is called hundreds of times.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 # Python is started so that it looks for packages nowhere by itself.
@@ -59,4 +60,6 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        sys.exit(1)
+        # As a program in Go dies of it, which has nothing left to write.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)

@@ -8,7 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["Failure", "absent", "oops", "refusing"]
+__all__ = ["RESERVED", "Failure", "absent", "oops", "refusing"]
+
+# OrbStack's own machines, of whose names there is no second one.
+RESERVED = ("docker", "k8s")
 
 
 class Failure(Exception):

@@ -115,7 +115,8 @@ def parse(verb: str, args: Sequence[str], release: tuple[int, ...]) -> tuple[dic
             _read_long(word, left, longs, options)
         else:
             _read_shorts(word, left, longs, shorts, options)
-    _count(verb, words)
+    if "help" not in options:
+        _count(verb, words)
     return options, words
 
 

@@ -29,7 +29,7 @@ from vmharness.provider import (
 )
 from vmharness_orbctl._copy import pull, push
 from vmharness_orbctl._daemon import new_id
-from vmharness_orbctl._failure import Failure, absent, oops, refusing
+from vmharness_orbctl._failure import RESERVED, Failure, absent, oops, refusing
 from vmharness_orbctl._images import canonical, numbered
 from vmharness_orbctl._log import Call
 from vmharness_orbctl._sizes import limits
@@ -99,6 +99,8 @@ class OtherEngine:
     def create(self, order: Order) -> None:
         """Make a machine."""
         name = order["name"]
+        if name in RESERVED:
+            raise oops(f"create '{name}': machine already exists: '{name}'", nothing_made=True)
         version = canonical(order["distro"], order["version"])
         if version is None:
             raise oops(f"create '{name}': unsupported distro or architecture", nothing_made=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from vmharness_orbctl._daemon import new_id, running_for
-from vmharness_orbctl._failure import Failure, oops, refusing
+from vmharness_orbctl._failure import RESERVED, Failure, oops, refusing
 from vmharness_orbctl._guest import Guest
 from vmharness_orbctl._images import canonical
 from vmharness_orbctl._log import POLL_S
@@ -224,7 +224,7 @@ class Simulator:
         ends = {name[:1], name[-1:]}
         if len(name) > 63 or not ends <= _LETTERS or not _LETTERS | {".", "-"} >= set(name):
             raise oops(f"{what}: invalid machine name")  # (guess)
-        if name in daemon.state["machines"] or name in ("docker", "k8s"):
+        if name in daemon.state["machines"] or name in RESERVED:
             raise oops(f"{what}: machine already exists: '{name}'")
 
     def _new_machine(self, daemon: Daemon, order: Order) -> Machine:

@@ -37,6 +37,8 @@ _FLAGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rm": ((), ("-f", "--force", "-a", "--all")),
 }
 _DELETES = ("delete", "rm")
+# OrbStack's own machines, of which it makes no second one.
+_OWN = ("docker", "k8s")
 # What stands for all machines among the words of a delete; no machine can be called so.
 _ALL = "*"
 
@@ -57,7 +59,8 @@ def recognise_create(args: list[str]) -> str | None:
     if verb in ("clone", "rename"):
         return words[1] if len(words) == 2 else ""
     # Without a name, the machine is called after its distro.
-    return words[1] if len(words) == 2 else words[0].partition(":")[0] if len(words) == 1 else ""
+    name = words[1] if len(words) == 2 else words[0].partition(":")[0] if len(words) == 1 else ""
+    return None if name in _OWN else name
 
 
 def follows(args: list[str]) -> bool:

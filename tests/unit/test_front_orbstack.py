@@ -60,3 +60,8 @@ def test_it_reads_what_the_command_lists(orbctl: Commands) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "OrbStack says\n[]\nhello", "[1]", "{}", "[{}]"])
 def test_a_listing_without_machines_or_sense_shows_none(text: str) -> None:
     assert front.seen(text, ["*"]) == []
+
+
+def test_orbstacks_own_machines_are_not_made(orbctl: Commands) -> None:
+    assert front.recognise_create(["create", "ubuntu", "docker"]) is None
+    assert "already exists" in orbctl.says("create", "ubuntu", "docker", status=1)

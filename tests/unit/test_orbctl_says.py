@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import cast
@@ -104,6 +107,21 @@ def test_the_table_of_each_release(orbctl: Commands, release: str, header: str) 
         ["a", "running", "ubuntu", "jammy", "arm64"],
         ["b", "running", "ubuntu", "noble", "arm64"],
     ]
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_needs_no_words(orbctl: Commands, flag: str) -> None:
+    assert "Usage:" in orbctl.says("create", flag)
+
+
+def test_who_reads_no_further_hears_nothing_of_it(orbctl: Commands) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = subprocess.run([orbctl.folder / "orbctl", "list"], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
 
 
 def test_flags_are_read_as_pflag_reads_them(orbctl: Commands) -> None:
