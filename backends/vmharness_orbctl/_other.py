@@ -106,6 +106,9 @@ class OtherEngine:
             raise oops(f"create '{name}': unsupported distro or architecture", nothing_made=True)
         typed = f"{order['distro']}:{order['version']}".rstrip(":")
         images: Mapping[str, str] = self.settings.get("images", {})
+        if version == "" and typed not in images:
+            image = f"{order['distro']} {order['version']} {order['arch']} default"
+            raise oops(f"create '{name}': make rootfs: image not found: {{{image}}}", nothing_made=True)
         sizes = limits(order)
         words = f"{order['distro']} {version or order['version']} {order['arch']}"
         memory = sizes.get("memory_limit_mib")

@@ -43,6 +43,9 @@ def test_a_machine_lives_and_dies(orbctl: Commands, engine: FakeProvider) -> Non
     assert orbctl.says("create", "ubuntu:24.04", "docker", status=1) == (
         "[-32098] create 'docker': machine already exists: 'docker'\n"
     )
+    assert orbctl.says("create", "-a", "amd64", "ubuntu:99.04", "vm-2", status=1) == (
+        "[-32098] create 'vm-2': make rootfs: image not found: {ubuntu 99.04 amd64 default}\n"
+    )
     assert orbctl.says("delete", "-f", "vm-1") == ""
     assert engine.list() == []
     assert orbctl.says("info", "vm-1", status=1) == "[-32098] machine not found: 'vm-1'\n"
