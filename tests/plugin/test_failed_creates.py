@@ -85,24 +85,32 @@ def test_a_machine_that_others_make_later_is_left_alone(run: Run, orbstack: Path
 def test_the_next_run_deletes_its_own_machine_of_a_name_that_a_reaper_still_looks_for(
     run: Run, orbstack: Path
 ) -> None:
-    Orbctl(orbstack / "state").set(errors={"create": "missing-ip"}, times={"create": 1})
-    suite = """
-        import unittest
-        from helpers import orbctl
-
-        class App(unittest.TestCase):
-            test_vm_name = "app"
-
-            def setUp(self):
-                assert orbctl("create", "ubuntu", "app").returncode == 0
-
-            def test_one(self): pass
-            def test_two(self): pass
+    steer = Orbctl(orbstack / "state")
+    steer.hold("create:before")
+    run(
         """
+        import pytest
+        from helpers import subprocess
 
-    run(suite).assert_outcomes(passed=1, failed=1)
-    result = run(suite)
+        def test_late():
+            with pytest.raises(subprocess.TimeoutExpired):
+                subprocess.run(["orbctl", "create", "ubuntu", "app"], timeout=2)
+        """
+    ).stdout.fnmatch_lines(["unsettled: app of *"])
+    steer.release("create:before")
+
+    result = run(
+        """
+        from helpers import names, orbctl
+
+        def test_made():
+            assert orbctl("create", "ubuntu", "app").returncode == 0
+
+        def test_gone():
+            assert names() == []
+        """
+    )
 
     result.assert_outcomes(passed=2)
-    result.stdout.no_fnmatch_line("*unsettled*")
+    result.stdout.no_fnmatch_line("*left alone*")
     assert there(orbstack) == []
