@@ -81,9 +81,11 @@ class CreateContract(Contract):
         after = clock.time()
         if info.created_at is None:
             pytest.skip("the engine doesn't know when a machine was made")
-        assert info.created_resolution >= 0
-        assert info.created_at <= after + self.clock_skew_s
-        assert info.created_at + info.created_resolution >= before - self.clock_skew_s
+        early = before - (info.created_at + info.created_resolution)
+        late = info.created_at - after
+        assert info.created_resolution >= 0, "a resolution is how coarse the time is, in seconds"
+        assert late <= self.clock_skew_s, f"created_at is {late:.0f} s after create had returned"
+        assert early <= self.clock_skew_s, f"created_at is {early:.0f} s before create was called"
 
     def test_unlabelled_engines_know_the_time_of_creation(
         self, provider: Provider, machines: ContractMachines
@@ -175,7 +177,7 @@ class CreateContract(Contract):
 
         machines.create(name)
 
-        assert machines.listed(name) is not None
+        assert machines.listed(name) is not None, "create returned, and it isn't listed"
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class ExistsContract(Contract):
 
         stop(name)
 
-        assert provider.exists(name) is True
+        assert provider.exists(name) is True, "a stopped machine is there all the same"
 
     def test_part_of_a_name_is_absent(self, provider: Provider, machines: ContractMachines) -> None:
         """A name means the machine that is called so, and none whose name is only like it."""

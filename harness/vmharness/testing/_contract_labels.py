@@ -57,7 +57,12 @@ class LabelContract(Contract):
         listed = machines.listed(name)
         assert listed is not None
         assert listed.labels is not None
-        assert labels.items() <= dict(listed.labels).items()
+        wrong = {
+            key: (value, listed.labels.get(key))
+            for key, value in labels.items()
+            if listed.labels.get(key) != value
+        }
+        assert wrong == {}, "these labels are listed otherwise than create was asked for: (asked, given)"
 
     @may
     def test_labels_are_there_from_the_start(self, provider: Provider, machines: ContractMachines) -> None:
