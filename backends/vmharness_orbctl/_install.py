@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from vmharness.errors import SettingsError
+from vmharness_orbctl._input import INHERITED, identity
 from vmharness_orbctl._log import EVENTS
 
 __all__ = ["install", "stand_in"]
@@ -55,6 +56,8 @@ def install(folder: Path, engine: str = _SIMULATOR, *, state: Path | None = None
 def stand_in(engine: str, folder: Path) -> str:
     """Write the commands into a folder, for `vmharness run`; see `install`.
 
+    The process's environment then tells the commands what its standard input is.
+
     Args:
         engine: `simulator`, or the name of a backend.
         folder: Where they go.
@@ -72,6 +75,7 @@ def stand_in(engine: str, folder: Path) -> str:
         )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     install(folder, engine)
+    os.environ[INHERITED] = identity()
     log = folder / "state" / EVENTS  # of all runs, for the folder stays
     if log.exists() and log.stat().st_size > _LONGEST_LOG:
         log.replace(log.with_name(f"{EVENTS}.1"))

@@ -31,6 +31,7 @@ from vmharness_orbctl._copy import pull, push
 from vmharness_orbctl._daemon import new_id
 from vmharness_orbctl._failure import RESERVED, Failure, absent, oops, refusing
 from vmharness_orbctl._images import canonical, numbered
+from vmharness_orbctl._input import read_input
 from vmharness_orbctl._log import Call
 from vmharness_orbctl._sizes import limits
 from vmharness_orbctl._types import Order, Settings
@@ -212,11 +213,11 @@ class OtherEngine:
             raise oops(f"rename '{key}': {exc}") from exc
 
     def run(self, key: str, argv: Sequence[str], *, user: str, workdir: str) -> int:
-        """Run a command in a machine; its input is read to the end first, unless it is a terminal."""
+        """Run a command in a machine; its input is read to the end first, if it was given any."""
         info = self._find(key)
         if info.state is not MachineState.RUNNING:
             self.start(info.name)
-        given = None if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
+        given = read_input()
         try:
             result = self._runner().run(
                 info.name, argv, timeout=self._timeout, input=given, user=user or _user(info), cwd=workdir

@@ -32,11 +32,13 @@ def orbctl_on_path(
         What steers them: settings, held points, log.
     """
     from vmharness_orbctl import Orbctl, install
+    from vmharness_orbctl._input import INHERITED, identity
 
     folder = tmp_path_factory.mktemp("orbctl", numbered=True)
     commands = install(folder, orbctl_engine)
     monkeypatch.setenv("PATH", os.pathsep.join([str(commands), os.environ.get("PATH", os.defpath)]))
     monkeypatch.setenv("VMHARNESS_ORBCTL_DIR", str(folder / "state"))
+    monkeypatch.setenv(INHERITED, identity())
     orbctl = Orbctl(folder / "state")
     yield orbctl
     if orbctl_engine != "simulator":

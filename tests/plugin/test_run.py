@@ -189,6 +189,25 @@ def test_orbctl_in_place(start_run: StartRun, place: Path, state: Path, names: N
     assert folder.stat().st_mode & 0o77 == 0
 
 
+@pytest.mark.parametrize("engine", ["fake", "simulator"])
+def test_what_the_run_inherited_and_is_silent_holds_up_no_command_in_a_machine(engine: str) -> None:
+    script = "orbctl create ubuntu:24.04 web; orb -m web echo one; echo two | orb -m web cat; orbctl delete -f web"
+    reading, writing = os.pipe()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, "run", f"--orbctl={engine}", "--", "sh", "-c", script],
+            stdin=reading,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+    assert (done.returncode, done.stdout) == (0, "one\ntwo\n"), done.stderr
+
+
 def test_pytest_with_orbctl_in_place_deletes_test_by_test(
     start_run: StartRun, place: Path, names: Names
 ) -> None:
