@@ -219,7 +219,7 @@ def _check_tombstones(path: Path, seen: set[str]) -> None:
     lines = [json.loads(line) for line in path.read_text().splitlines()[1:]]
     for record in ledger.records.values():
         if record.state is not State.GONE:
-            states = {line["state"] for line in lines if line["id"] == record.id}
+            states = {line["state"] for line in lines if line.get("id") == record.id}
             assert states <= {State.WANTED, State.MAYBE}, f"{record.name} was made, and must be GONE"
             assert not record.tracked, f"{record.name} is nobody's create of ours"
             assert record.name not in seen, f"{record.name} was deleted on sight, and must be GONE"
