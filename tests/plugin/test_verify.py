@@ -228,12 +228,15 @@ def test_each_check_is_told_at_its_end(started: Processes, store: FolderStore, t
     process = started.start([command, "verify", "fake"], cwd=tmp_path)
     assert process.stdout is not None
 
-    wait_for(store, "create", "waits")
+    try:
+        wait_for(store, "create", "waits")
 
-    said = b""
-    while "✓ The entry point".encode() not in said:
-        assert select([process.stdout], [], [], 30)[0], said.decode()
-        said += os.read(process.stdout.fileno(), 4096)
+        said = b""
+        while "✓ The entry point".encode() not in said:
+            assert select([process.stdout], [], [], 30)[0], said.decode()
+            said += os.read(process.stdout.fileno(), 4096)
+    finally:
+        store.release("create:accepted")
 
 
 def test_what_needs_a_fixture_is_not_said_to_be_kept(verify: Verify, store: FolderStore) -> None:
