@@ -192,7 +192,7 @@ def test_orbctl_in_place(start_run: StartRun, place: Path, state: Path, names: N
 @pytest.mark.parametrize("engine", ["fake", "simulator"])
 def test_what_the_run_inherited_and_is_silent_holds_up_no_command_in_a_machine(engine: str) -> None:
     script = (
-        "orbctl create ubuntu:24.04 web; orb -m web echo one; echo two | orb -m web cat; orbctl delete -f web"
+        "orbctl create debian:12 web; orb -m web echo one; echo two | orb -m web cat; orbctl delete -f web"
     )
     reading, writing = os.pipe()
     try:

@@ -204,6 +204,8 @@ class Watch:
             header: dict[str, Any] = json.loads(lines[0])
             for line in lines[1:]:
                 entry: dict[str, Any] = json.loads(line)
+                if "id" not in entry:
+                    continue  # that the ledger was taken over
                 history = found.setdefault(
                     entry["id"], History(name=entry["name"], scope=entry["scope"], pid=header["pid"])
                 )
