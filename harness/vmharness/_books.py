@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shlex
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,9 +24,8 @@ from vmharness._owners import names_held
 from vmharness._protected import ProtectedList
 from vmharness._providers import Providers, settling
 from vmharness._threads import run_parallel
-from vmharness.errors import DeleteFailed, LedgerError, PluginError, VMHarnessError
+from vmharness.errors import LedgerError, PluginError, VMHarnessError
 from vmharness.hooks import Ledger
-from vmharness.provider import ShowsDelete
 
 __all__ = ["Books", "Tally"]
 
@@ -371,26 +369,6 @@ class Books:
             return 0.0  # nobody can look there now: the next session will
         # Never longer than from now, if the wall clock was set back since the record was written.
         return min(longest, record.at - self._clock.time() + longest)
-
-    def removal(self, record: Record) -> str:
-        """Return the command that removes a machine, for a person to run."""
-        try:
-            provider = self._providers.get(record.backend, record.endpoint)
-        except VMHarnessError:
-            provider = None
-        if provider is not None and isinstance(provider, ShowsDelete):
-            return shlex.join(provider.delete_argv(record.name))
-        return f"vmharness sweep --backend {shlex.quote(record.backend)}"
-
-    def stuck(self, record: Record) -> DeleteFailed:
-        """Return an error that says why a machine is left, and the command that removes it."""
-        of = f" of {record.scope}" if record.scope else ""
-        return DeleteFailed(
-            f"cannot delete machine {record.name!r}{of}: {record.error or 'the run was interrupted'}; "
-            f"delete it with: {self.removal(record)}",
-            backend=record.backend,
-            machine=record.name,
-        )
 
 
 def _is_gone(record: Record, book: Ledger) -> bool:

@@ -158,8 +158,10 @@ class FileLedger:
             if how is None:
                 continue
             self._calls.discard(id)
-            # What appears under the name later is somebody else's.
-            record = replace(record, deadline=min(record.deadline, time.time() + how.settle_s))
+            # What appears under the name later is somebody else's. If the clock was set back, who knows.
+            now = time.time()
+            if now >= record.wanted_at:
+                record = replace(record, deadline=min(record.deadline, now + how.settle_s))
             self.records[id] = record
             self._only_in_inbox.add(id)
             if how.made is not None:

@@ -28,6 +28,7 @@ from vmharness._plugins import BACKENDS, installed
 from vmharness._providers import Providers
 from vmharness._recording.engines import find_engines
 from vmharness._recording.folder import Recording
+from vmharness._removal import removal, stuck
 from vmharness._settings import Settings
 from vmharness._threads import start_thread
 from vmharness.errors import CleanupFailed, SettingsError
@@ -205,9 +206,8 @@ class Session:
 
     def _raise_stuck(self, records: Sequence[Record]) -> None:
         if records:
-            raise CleanupFailed(
-                "machines could not be deleted", [self._books.stuck(record) for record in records]
-            )
+            errors = [stuck(record, self._providers) for record in records]
+            raise CleanupFailed("machines could not be deleted", errors)
 
     # -- plugins and providers
 
@@ -294,7 +294,7 @@ class Session:
 
     def removal(self, record: Record) -> str:
         """Return the command that removes a machine, for a person to run."""
-        return self._books.removal(record)
+        return removal(record, self._providers)
 
     # -- create
 

@@ -15,6 +15,8 @@ from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from faultlab.fake import FakeStage
+from faultlab.neighbour import Neighbour, strangers
+from faultlab.stage import Stage
 
 # Nothing is kept between runs, and nothing is left in the folder where tests are run.
 set_hypothesis_home_dir(Path(tempfile.gettempdir(), f"vmharness-hypothesis-{os.geteuid()}"))
@@ -32,3 +34,23 @@ def stage(tmp_path: Path) -> Iterator[FakeStage]:
     stage = FakeStage(tmp_path)
     yield stage
     stage.close()
+
+
+@pytest.fixture(scope="session")
+def neighbour() -> Iterator[Neighbour]:
+    neighbour = Neighbour()
+    yield neighbour
+    neighbour.close()
+
+
+@pytest.fixture
+def others(stage: Stage, neighbour: Neighbour) -> Iterator[set[str]]:
+    """Machines that must live: strangers', and those of living sessions, on the run's state folder too."""
+    engine = stage.engine
+    with (
+        strangers(engine) as theirs,
+        neighbour.session(engine, stage.state) as near,
+        neighbour.session(engine, stage.folder / "other") as far,
+    ):
+        yield {*theirs, near, far}
+        stage.close()

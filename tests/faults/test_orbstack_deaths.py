@@ -6,7 +6,6 @@ All of them are played if VMHARNESS_TEST_MATRIX says `whole`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,6 @@ from faultlab.stage import Stage
 
 WHOLE = os.environ.get("VMHARNESS_TEST_MATRIX") == "whole"
 PLAYED = cells(Backend.ORBSTACK) if WHOLE else selected(Backend.ORBSTACK)
-
-
-@pytest.fixture(scope="session")
-def neighbour() -> Iterator[Neighbour]:
-    neighbour = Neighbour()
-    yield neighbour
-    neighbour.close()
 
 
 @pytest.mark.parametrize("cell", PLAYED, ids=lambda cell: cell.id)

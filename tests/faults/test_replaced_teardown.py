@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,6 @@ import pytest
 
 from faultlab.cells import Cell, Death, Layer, Moment, Runner, cells
 from faultlab.fake import FakeEngine
-from faultlab.neighbour import Neighbour, strangers
 from faultlab.play import play
 from faultlab.selection import selection
 from faultlab.stage import Run, Stage
@@ -66,28 +65,9 @@ class ReplacedStage(Stage):
         return [event.get("now", event["event"]) for event in map(json.loads, lines)]
 
 
-@pytest.fixture(scope="module")
-def neighbour() -> Iterator[Neighbour]:
-    neighbour = Neighbour()
-    yield neighbour
-    neighbour.close()
-
-
 @pytest.fixture
 def stage(tmp_path: Path) -> ReplacedStage:
     return ReplacedStage(tmp_path)
-
-
-@pytest.fixture
-def others(stage: ReplacedStage, neighbour: Neighbour) -> Iterator[set[str]]:
-    engine = stage.engine
-    with (
-        strangers(engine) as theirs,
-        neighbour.session(engine, stage.state) as near,
-        neighbour.session(engine, stage.folder / "other") as far,
-    ):
-        yield {*theirs, near, far}
-        stage.close()
 
 
 @pytest.mark.parametrize("cell", PLAYED, ids=lambda cell: cell.id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,19 +16,12 @@ from vmharness._ledger import FileLedger, FileLedgers
 from vmharness._protected import Protected, ProtectedList
 from vmharness._providers import Providers
 from vmharness.errors import LedgerError, UnknownBackend
-from vmharness.provider import LABEL_TOKEN, ShowsDelete
+from vmharness.provider import LABEL_TOKEN
 from vmharness.testing import FakeClock, FaultyProvider
 from vmharness_fake import FakeProvider, Fault, Faults, MemoryStore
 
 Make = Callable[..., Books]
 Changed = Callable[[Record | None, Record], None]
-
-
-class Showing(FakeProvider, ShowsDelete):
-    """Knows the engine's own command that deletes a machine."""
-
-    def delete_argv(self, name: str) -> Sequence[str]:
-        return ["fake", "rm", "--dir", "/a b", "--", name]
 
 
 @pytest.fixture
@@ -482,36 +474,6 @@ class TestJudge:
 
         assert verdict.outcome
         assert "protected" in verdict.outcome.error
-
-
-class TestRemoval:
-    """The command for a person to run."""
-
-    def test_it_is_the_engines_own_where_the_backend_shows_one(self, make: Make, store: MemoryStore) -> None:
-        books = make(providers=Providers("fake", connect=lambda backend, endpoint: Showing(store)))
-
-        command = books.removal(books.new("web", "fake", deadline=1.0))
-
-        assert shlex.split(command) == ["fake", "rm", "--dir", "/a b", "--", "web"]
-
-    def test_else_it_is_ours(self, books: Books) -> None:
-        record = books.new("web", "fake", deadline=1.0)
-
-        assert books.removal(record) == "vmharness sweep --backend fake"
-        assert shlex.split(books.removal(replace(record, backend="a b"))) == [
-            *("vmharness", "sweep", "--backend", "a b")
-        ]
-
-    def test_an_error_names_machine_scope_reason_and_remedy(self, books: Books) -> None:
-        record = books.new("web", "fake", deadline=1.0, scope="t", error="busy")
-
-        error = books.stuck(record)
-
-        assert str(error) == (
-            "cannot delete machine 'web' of t: busy; delete it with: vmharness sweep --backend fake"
-        )
-        assert (error.backend, error.machine) == ("fake", "web")
-        assert "the run was interrupted" in str(books.stuck(replace(record, error="", scope="")))
 
 
 def test_an_engine_that_goes_away_between_two_machines_is_no_reason_to_forget_one(

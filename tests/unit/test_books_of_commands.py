@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
@@ -97,6 +98,21 @@ def test_a_later_create_of_another_engine_or_with_a_token_overtakes_nothing(
     assert len(books.collect()) == 2
 
     assert books.ledger.records[record.id].state is State.MAYBE
+
+
+@pytest.mark.parametrize(("asked", "until"), [(-60.0, 5.0), (3600.0, 4000.0)], ids=["past", "set back"])
+def test_a_call_that_has_ended_claims_what_is_made_soon_after_but_for_a_clock_that_was_set_back(
+    books: Books, asked: float, until: float
+) -> None:
+    now = time.time()
+    record = replace(books.new("web", "fake", deadline=1.0), wanted_at=now + asked, deadline=now + 4000)
+    books.own_ledger.bin.mkdir()
+    (books.own_ledger.bin / f"{record.id}.call").write_text("0 5.0\n")
+    books.own_ledger.inbox.path.write_text(json.dumps(asdict(record)) + "\n")
+
+    books.collect()
+
+    assert 0 <= books.ledger.records[record.id].deadline - (now + until) < 60
 
 
 def test_who_takes_a_ledger_over_says_so_in_it(ledgers: FileLedgers) -> None:

@@ -126,7 +126,7 @@ def prepare(
 
 
 def _with_receipt(config: Any, reader: Any, args: list[str], id: str) -> tuple[list[str], bool]:
-    """Have the command tell what it made, if it can; return its arguments, and whether it will."""
+    """Have the command tell what it made, if it can; return its arguments, and whether it may."""
     with_receipt = getattr(reader, "with_receipt", None)
     if with_receipt is None:
         return args, False
