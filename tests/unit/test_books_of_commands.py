@@ -100,6 +100,20 @@ def test_a_later_create_of_another_engine_or_with_a_token_overtakes_nothing(
     assert books.ledger.records[record.id].state is State.MAYBE
 
 
+@pytest.mark.parametrize(("token", "state"), [("", State.GONE), ("t", State.DOOMED)], ids=["none", "label"])
+def test_what_surely_was_not_made_is_looked_for_only_by_a_label(
+    books: Books, token: str, state: State
+) -> None:
+    record = books.new("web", "fake", deadline=10.0, token=token)
+    books.own_ledger.bin.mkdir()
+    (books.own_ledger.bin / f"{record.id}.call").write_text("1 5.0\n")
+    books.own_ledger.inbox.path.write_text(json.dumps(asdict(record)) + "\n")
+
+    books.collect()
+
+    assert books.ledger.records[record.id].state is state
+
+
 @pytest.mark.parametrize(("asked", "until"), [(-60.0, 5.0), (3600.0, 4000.0)], ids=["past", "set back"])
 def test_a_call_that_has_ended_claims_what_is_made_soon_after_but_for_a_clock_that_was_set_back(
     books: Books, asked: float, until: float

@@ -63,8 +63,7 @@ def _states(descriptor: int) -> set[str] | None:
     try:
         for line in content.split(b"\n")[1:-1]:
             record = json.loads(line)
-            if record != {"claimed": True}:
-                states[record["id"]] = record["state"]
+            states[record["id"]] = record["state"]
     except (KeyError, TypeError, ValueError):
         return None
     return set(states.values())
