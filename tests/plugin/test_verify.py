@@ -36,10 +36,13 @@ class Opens(FolderFakeProvider):
 
 
 class Fussy(Opens):
+    _one = threading.Lock() # or two deletes at once might both see the machine, and neither complain
+
     def delete(self, name, *, timeout):
-        if not self.exists(name):
-            raise DeleteFailed(f"no machine {name!r}", backend="fussy", machine=name)
-        super().delete(name, timeout=timeout)
+        with self._one:
+            if not self.exists(name):
+                raise DeleteFailed(f"no machine {name!r}", backend="fussy", machine=name)
+            super().delete(name, timeout=timeout)
 
 
 class Timeless(Opens):

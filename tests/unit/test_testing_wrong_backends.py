@@ -10,7 +10,18 @@ from typing import Any, Final, cast
 import pytest
 
 from vmharness.testing import checks
-from wrong_backends import Kind, WrongContract, capabilities, copies, create, hidden, interface, verbs
+from wrong_backends import (
+    Kind,
+    WrongContract,
+    capabilities,
+    copies,
+    create,
+    deletes,
+    hidden,
+    interface,
+    labels,
+    verbs,
+)
 from wrong_backends.right import Right, RightUnlabelled
 
 ALL: Final = frozenset(check.name.removeprefix("test_") for check in checks())
@@ -107,24 +118,24 @@ WRONG: Final[Mapping[Kind, str]] = {
         no_machine_comes_of_a_create_that_failed
         a_machine_that_comes_late_can_be_deleted
     """,
-    create.Milliseconds: "time_of_creation_is_that_of_the_create_call",
-    create.LocalTime: "time_of_creation_is_that_of_the_create_call",
-    create.Booted: "time_of_creation_is_that_of_the_create_call",
-    create.Timeless: "labelled_engines_know_the_time_of_creation",
-    create.TimelessUnlabelled: "unlabelled_engines_know_the_time_of_creation",
-    create.Unlabelling: """
+    labels.Milliseconds: "time_of_creation_is_that_of_the_create_call",
+    labels.LocalTime: "time_of_creation_is_that_of_the_create_call",
+    labels.Booted: "time_of_creation_is_that_of_the_create_call",
+    labels.Timeless: "labelled_engines_know_the_time_of_creation",
+    labels.TimelessUnlabelled: "unlabelled_engines_know_the_time_of_creation",
+    labels.Unlabelling: """
         labels_are_listed_with_the_machine
         labels_are_there_from_the_start
         a_clone_has_its_own_labels
         creates_at_once_make_what_each_asked_for
     """,
-    create.CuttingLabels: "labels_are_listed_with_the_machine",
-    create.MendingLabels: "labels_are_listed_with_the_machine",
-    create.Boasting: "labels_are_listed_with_the_machine",
-    create.Curt: "label_length_is_of_use",
-    create.LabellingLater: "labels_are_there_from_the_start",
-    create.Staining: "unlabelled_machines_of_a_labelled_engine_have_none",
-    create.Emptying: "unlabelled_engines_list_no_labels",
+    labels.CuttingLabels: "labels_are_listed_with_the_machine",
+    labels.MendingLabels: "labels_are_listed_with_the_machine",
+    labels.Boasting: "labels_are_listed_with_the_machine",
+    labels.Curt: "label_length_is_of_use",
+    labels.LabellingLater: "labels_are_there_from_the_start",
+    labels.Staining: "unlabelled_machines_of_a_labelled_engine_have_none",
+    labels.Emptying: "unlabelled_engines_list_no_labels",
     create.Unpicklable: "errors_pickle",
     create.Anonymous: "errors_say_what_they_are_about",
     create.Sharing: """
@@ -197,15 +208,15 @@ WRONG: Final[Mapping[Kind, str]] = {
     verbs.Nostalgic: "a_deleted_machine_is_absent a_provider_keeps_no_state",
     verbs.Blinking: "a_machine_that_is_there_exists",
     verbs.Numeric: "a_deleted_machine_is_absent a_stopped_machine_exists part_of_a_name_is_absent",
-    verbs.Fussy: """
+    deletes.Fussy: """
         look_alikes_are_left_alone
         delete_may_be_repeated
         delete_of_absent_machine_is_silent
         delete_of_hostile_names_is_silent
         deletes_at_once_delete_what_each_asked_for
     """,
-    verbs.FussyAboutNames: "delete_of_hostile_names_is_silent look_alikes_are_left_alone",
-    verbs.Impatient: """
+    deletes.FussyAboutNames: "delete_of_hostile_names_is_silent look_alikes_are_left_alone",
+    deletes.Impatient: """
         name_of_a_deleted_machine_is_free
         a_deleted_machine_is_absent
         deleted_machine_is_gone
@@ -217,7 +228,7 @@ WRONG: Final[Mapping[Kind, str]] = {
         delete_that_is_late_is_no_success
         a_clone_is_a_machine_of_its_own
     """,
-    verbs.Lying: """
+    deletes.Lying: """
         name_of_a_deleted_machine_is_free
         a_deleted_machine_is_absent
         deleted_machine_is_gone
@@ -228,21 +239,21 @@ WRONG: Final[Mapping[Kind, str]] = {
         delete_that_is_late_is_no_success
         a_clone_is_a_machine_of_its_own
     """,
-    verbs.ByPrefix: "look_alikes_are_left_alone",
-    verbs.ByPattern: "delete_of_hostile_names_deletes_nothing look_alikes_are_left_alone",
-    verbs.ByOption: "delete_of_hostile_names_deletes_nothing",
-    verbs.Neighbourly: "delete_deletes_no_other_machine a_clone_is_a_machine_of_its_own",
-    verbs.RunningDeleted: "stopped_machine_can_be_deleted",
-    verbs.PatientDelete: "delete_ends_at_its_deadline",
-    verbs.HastyDelete: "delete_that_is_late_is_no_success",
-    verbs.DeletedInTheDark: "delete_is_no_success_because_nobody_answered",
-    verbs.CrudeDelete: "delete_is_no_success_because_nobody_answered",
-    verbs.CrossedDeletes: """
+    deletes.ByPrefix: "look_alikes_are_left_alone",
+    deletes.ByPattern: "delete_of_hostile_names_deletes_nothing look_alikes_are_left_alone",
+    deletes.ByOption: "delete_of_hostile_names_deletes_nothing",
+    deletes.Neighbourly: "delete_deletes_no_other_machine a_clone_is_a_machine_of_its_own",
+    deletes.RunningDeleted: "stopped_machine_can_be_deleted",
+    deletes.PatientDelete: "delete_ends_at_its_deadline",
+    deletes.HastyDelete: "delete_that_is_late_is_no_success",
+    deletes.DeletedInTheDark: "delete_is_no_success_because_nobody_answered",
+    deletes.CrudeDelete: "delete_is_no_success_because_nobody_answered",
+    deletes.CrossedDeletes: """
         deletes_at_once_delete_what_each_asked_for
         listings_beside_creates_and_deletes_are_complete
     """,
-    verbs.UnavailableCreate: "create_is_no_success_because_nobody_answered create_that_asked_nobody_failed",
-    verbs.Dreaming: "create_is_no_success_because_nobody_answered create_that_asked_nobody_failed",
+    create.UnavailableCreate: "create_is_no_success_because_nobody_answered create_that_asked_nobody_failed",
+    create.Dreaming: "create_is_no_success_because_nobody_answered create_that_asked_nobody_failed",
     verbs.Fickle: "endpoint_is_a_stable_text endpoint_opens_again endpoint_asks_nobody",
     verbs.Renamed: "endpoint_opens_again",
     verbs.Closed: """
@@ -365,8 +376,8 @@ SKIPPED_TOO: Final[Mapping[Kind, str]] = {
     create.Hasty: "create_that_is_late_is_unsettled create_that_is_late_is_a_timeout",
     create.Patient: "create_that_is_late_is_unsettled create_that_is_late_is_a_timeout",
     create.Sure: "create_that_is_late_is_a_timeout a_machine_that_comes_late_can_be_deleted",
-    create.Timeless: "time_of_creation_is_that_of_the_create_call",
-    create.TimelessUnlabelled: "time_of_creation_is_that_of_the_create_call",
+    labels.Timeless: "time_of_creation_is_that_of_the_create_call",
+    labels.TimelessUnlabelled: "time_of_creation_is_that_of_the_create_call",
 }
 
 Outcomes = Mapping[str, frozenset[str]]
@@ -422,7 +433,7 @@ def test_a_wrong_backend_fails_the_checks_named_for_it_and_no_other(run_kit: Run
 def test_no_wrong_backend_is_forgotten() -> None:
     kinds = {
         kind
-        for module in (create, verbs, copies, capabilities, hidden, interface)
+        for module in (create, deletes, labels, verbs, copies, capabilities, hidden, interface)
         for kind in vars(module).values()
         if inspect.isclass(kind)
         and issubclass(kind, Right | RightUnlabelled)
