@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +21,27 @@ pytest_plugins = ["pytester"]
 # A run started by nohup or in a script's background ignores interrupts, and so would the runs that it tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Let the tests of an engine be on one worker: they tell what is left from all that the engine has.
+
+    Engines are worked on side by side, for most of a test is waiting for its own. So it is for
+    `--dist=loadgroup`, which with pytest 9.2 doesn't see xdist's own groups.
+    """
+    if config.getoption("dist") != "loadgroup":
+        return None
+    whole: Any = importlib.import_module("xdist.scheduler").LoadScopeScheduling  # which has no types
+    return type("EngineScheduling", (whole,), {"_split_scope": staticmethod(engine_or_test)})(config, log)
+
+
+def engine_or_test(nodeid: str) -> str:
+    """Return on which engine a test is, as it, its class or its module is named; if on none, the test."""
+    for words in reversed(nodeid.rpartition("/")[2].lower().split("::")):
+        if engine := re.search("docker|lxd|incus|libvirt", words):
+            return engine[0]
+    return nodeid
 
 
 @pytest.fixture
