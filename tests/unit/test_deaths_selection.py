@@ -1,11 +1,12 @@
-"""The cells that stand for all of the matrix: at most thirty an engine, and as many pairs as that allows."""
+"""The cells that stand for the matrix: thirty on a real engine, on a simulated one what all pairs take."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from faultlab.cells import Backend, Cell, Death, Knob, Layer, Moment, Runner, cells
-from faultlab.selection import LIMIT, SIMULATED_LIMIT, Pair, pairs, selected, selection
+from faultlab.cells import Backend, Cell, Death, Knob, Layer, Moment, Runner, cells, doubled
+from faultlab.selection import LIMIT, Pair, pairs, selected, selection
 
 REAL = (Backend.DOCKER, Backend.LXD)
 KILLED = Cell(Death.KILL, Moment.BODY, Runner.PLAIN)
@@ -89,18 +90,46 @@ def test_what_is_wanted_most_comes_before_other_pairs() -> None:
     assert selection([also, INTERRUPTED_ELSEWHERE], first=first, wanted=wanted)[2] == INTERRUPTED_ELSEWHERE
 
 
-def test_each_kind_of_orbstack_meets_each_runner_and_each_layer() -> None:
-    chosen = selected(Backend.ORBSTACK)
-    possible = covered(cells(Backend.ORBSTACK))
+def test_as_many_are_chosen_as_cover_what_is_wanted() -> None:
+    wanted: list[Pair] = [frozenset({Death.SIGINT, Runner.XDIST}), frozenset({Death.KILL, Moment.BODY})]
+    also = Cell(Death.KILL_BOTH, Moment.END, Runner.PLAIN)
 
-    assert len(set(chosen)) == len(chosen) <= SIMULATED_LIMIT
-    assert set(chosen) <= set(cells(Backend.ORBSTACK))
+    chosen = selection([KILLED, also, INTERRUPTED_ELSEWHERE], limit=None, wanted=wanted)
+
+    assert set(chosen) == {KILLED, INTERRUPTED_ELSEWHERE}
+
+
+def test_an_orbstack_of_two_kinds_covers_the_pairs_of_both() -> None:
+    cell = Cell(Death.KILL, Moment.BODY, Runner.PLAIN, Knob.SLOW, Knob.BUSY)
+
+    assert pairs(cell) == pairs(replace(cell, also=None)) | pairs(replace(cell, knob=Knob.BUSY, also=None))
+
+
+def test_creates_and_something_else_may_be_unusual_at_once_where_each_may() -> None:
+    possible = set(cells(Backend.ORBSTACK))
+    doubles = [double for cell in possible for double in doubled(cell)]
+
+    assert {double.knob for double in doubles} == {
+        *(Knob.SLOW, Knob.CANCEL, Knob.RETRIED, Knob.LEFTOVER, Knob.OLD)
+    }
+    for double in doubles:
+        assert {replace(double, also=None), replace(double, knob=double.also, also=None)} <= possible
+
+
+def test_each_kind_of_orbstack_meets_each_death_moment_runner_and_layer() -> None:
+    chosen = selected(Backend.ORBSTACK)
+    possible = cells(Backend.ORBSTACK)
+
+    assert len(set(chosen)) == len(chosen)
+    assert set(chosen) <= {*possible, *(double for cell in possible for double in doubled(cell))}
     assert {value for cell in chosen for value in cell.values} == {*Death, *Moment, *Runner, *Knob} - {
         Knob.STUCK
     }
     # So does each runner with each death and each moment.
-    met = {pair for pair in possible if any(isinstance(value, Runner | Layer) for value in pair)}
-    assert met <= covered(chosen)
+    every = {
+        pair for pair in covered(possible) if any(isinstance(value, Knob | Runner | Layer) for value in pair)
+    }
+    assert every <= covered(chosen)
 
 
 def test_on_the_fake_engine_all_are_played() -> None:

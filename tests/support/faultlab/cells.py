@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
 from typing import Final
@@ -19,6 +19,7 @@ __all__ = [
     "Runner",
     "all_cells",
     "cells",
+    "doubled",
     "reason_against",
 ]
 
@@ -118,18 +119,23 @@ class Knob(StrEnum):
 
 @dataclass(frozen=True)
 class Cell:
-    """One death at one moment of one kind of run; on a simulated engine, one kind of engine too."""
+    """One death at one moment of one kind of run; if the engine is simulated, on one or two kinds of it."""
 
     death: Death
     moment: Moment
     runner: Runner
     knob: Knob | None = None
+    also: Knob | None = None
 
     @property
     def values(self) -> Sequence[Death | Moment | Runner | Knob]:
         """What it is made of."""
-        values = (self.death, self.moment, self.runner)
-        return values if self.knob is None else (*values, self.knob)
+        return (self.death, self.moment, self.runner, *self.knobs)
+
+    @property
+    def knobs(self) -> Sequence[Knob]:
+        """What the engine does besides."""
+        return [knob for knob in (self.knob, self.also) if knob is not None]
 
     @property
     def id(self) -> str:
@@ -246,6 +252,8 @@ _FAKE_RESTARTS: Final = (Moment.BEFORE, Moment.BODY, Moment.TEARDOWN, Moment.END
 
 _CREATING: Final = (Moment.BEFORE, Moment.DURING, Moment.AFTER)
 _SLOW: Final = (Knob.SLOW, Knob.CANCEL, Knob.LEFTOVER, Knob.OLD)
+_OF_CREATES: Final = (*_SLOW, Knob.RETRIED)
+_OF_OTHERS: Final = (Knob.LISTS, Knob.BUSY, Knob.LASTING, Knob.BANNER, Knob.WEDGED)
 # What the suite does to itself once it has a machine.
 _BY_A_MACHINE: Final = (Death.EXCEPTION, Death.SETUP_EXCEPTION, Death.FINALIZER, Death.PYTEST_EXIT)
 
@@ -267,3 +275,13 @@ def all_cells(backend: Backend = Backend.FAKE) -> Iterator[Cell]:
 def cells(backend: Backend = Backend.FAKE) -> list[Cell]:
     """Return the cells that make sense on an engine."""
     return [cell for cell in all_cells(backend) if not reason_against(cell, backend)]
+
+
+def doubled(cell: Cell) -> Iterator[Cell]:
+    """Yield the cells in which an OrbStack whose creates are unusual is unusual elsewhere, too."""
+    if cell.knob in _OF_CREATES:
+        for knob in _OF_OTHERS:
+            # While listings fail nobody knows what a failed create left, and it isn't tried again.
+            hides = (cell.knob, knob) == (Knob.RETRIED, Knob.LISTS)
+            if not hides and not _reason_against_knob(replace(cell, knob=knob)):
+                yield replace(cell, also=knob)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -54,22 +54,27 @@ class OrbStackEngine(EngineUnderTest):
 
     Args:
         folder: Where its commands and machines are.
-        knob: How it shall be.
+        knobs: How it shall be.
     """
 
     backend: ClassVar = Backend.ORBSTACK
     own_s: ClassVar = 15.0
 
-    def __init__(self, folder: Path, knob: Knob) -> None:
+    def __init__(self, folder: Path, knobs: Collection[Knob]) -> None:
         super().__init__("vmh")
         self._commands = install(folder)
         self._steer = Orbctl(folder / "state")
-        self._knob = knob
+        self._knobs = knobs
         self._seen = 0
 
-    def turn_knob(self) -> None:
-        """Be as the knob says, from now on."""
-        self._steer.set(**_SETTINGS[self._knob])
+    def turn_knobs(self) -> None:
+        """Be as the knobs say, from now on."""
+        settings: dict[str, Any] = {}
+        for knob in self._knobs:
+            for name, value in _SETTINGS[knob].items():
+                by_command = isinstance(value, Mapping)
+                settings[name] = {**settings.get(name, {}), **value} if by_command else value
+        self._steer.set(**settings)
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -163,16 +168,16 @@ class OrbStackEngine(EngineUnderTest):
     def goes_on(self, point: str) -> bool:
         """Whether a command stands there that doesn't die of news which nobody reads any more."""
         standing = {event.pid for event in self._events() if (event.phase, event.detail) == ("waits", point)}
-        return self._knob is not Knob.BANNER and not standing.isdisjoint(self._at_work())
+        return Knob.BANNER not in self._knobs and not standing.isdisjoint(self._at_work())
 
     def worsen(self) -> None:
         """Answer no command from now on, if it is of that kind."""
-        if self._knob is Knob.WEDGED:
+        if Knob.WEDGED in self._knobs:
             self._steer.hold(_ANY)
 
     def recover(self) -> None:
         """Answer again, once a command was given up."""
-        if self._knob is Knob.WEDGED:
+        if Knob.WEDGED in self._knobs:
             eventually(self._was_given_up, _GIVEN_UP_S, lambda: self._events()[-20:])
             self._steer.release(_ANY)
 

@@ -88,7 +88,7 @@ class _Play:
         judge[self._cell.layer](own)
         status = self._run.end(PATIENCE_S)
         expected = _STATUS.get(self._cell.death, status)
-        if replace(self._cell, knob=None) == _AFTER_ALL_TESTS:
+        if replace(self._cell, knob=None, also=None) == _AFTER_ALL_TESTS:
             expected = pytest.ExitCode.OK
         elif self._cell.knob is Knob.LEFTOVER and expected == pytest.ExitCode.OK:
             expected = pytest.ExitCode.TESTS_FAILED  # none has a machine

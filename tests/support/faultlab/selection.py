@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
+from heapq import heapify, heappop, heapreplace
 from itertools import combinations
 from typing import Final
 
-from faultlab.cells import Backend, Cell, Death, Knob, Layer, Moment, Runner, cells
+from faultlab.cells import Backend, Cell, Death, Knob, Layer, Moment, Runner, cells, doubled
 
-__all__ = ["LIMIT", "SIMULATED_LIMIT", "Pair", "pairs", "selected", "selection"]
+__all__ = ["LIMIT", "Pair", "pairs", "selected", "selection"]
 
-# How many cells a real engine gets, and how many a simulated one. All pairs would take the latter some 230:
-# no cell has more than one death and one kind of engine.
+# How many cells a real engine gets.
 LIMIT: Final = 30
-SIMULATED_LIMIT: Final = 52
 
 Value = Death | Moment | Runner | Knob | Layer
 Pair = frozenset[Value]
@@ -27,16 +26,17 @@ _SEVERITY: Final = {layer: n for n, layer in enumerate(Layer)}
 @cache
 def pairs(cell: Cell) -> frozenset[Pair]:
     """Return the pairs of values that a cell covers; on a simulated engine also who cleans up there."""
-    found = set(map(frozenset[Value], combinations(cell.values, 2)))
-    if cell.knob is not None:
-        found.add(frozenset[Value]({cell.knob, cell.layer}))
+    values: Sequence[Value] = (cell.death, cell.moment, cell.runner)
+    found = set(map(frozenset[Value], combinations(values, 2)))
+    for knob in cell.knobs:
+        found |= {frozenset[Value]({knob, value}) for value in (*values, cell.layer)}
     return frozenset(found)
 
 
 def selection(
     candidates: Iterable[Cell],
     *,
-    limit: int = LIMIT,
+    limit: int | None = LIMIT,
     covered: Iterable[Pair] = (),
     wanted: Iterable[Pair] = (),
     first: Iterable[Cell] = (),
@@ -49,7 +49,7 @@ def selection(
 
     Args:
         candidates: The cells that make sense.
-        limit: The most cells.
+        limit: The most cells; None for as many as it takes to cover what is wanted most.
         covered: The pairs that others cover, as on another engine.
         wanted: The pairs that are wanted most.
         first: Cells to begin with, whatever they add.
@@ -60,16 +60,24 @@ def selection(
     values = {value for cell in chosen for value in cell.values}
     here = frozenset[Pair]().union(*map(pairs, chosen))
 
-    def gain(cell: Cell) -> tuple[int, ...]:
+    def rank(place: int) -> tuple[int, ...]:
+        cell = left[place]
         new = pairs(cell) - here
         # In a test's body, for a sweep is left to the next session whatever the death.
         severity = _SEVERITY[replace(cell, moment=Moment.BODY).layer]
         fresh = len(set(cell.values) - values)
-        return fresh, len(new & most), len(new - elsewhere), len(new), severity
+        return -fresh, -len(new & most), -len(new - elsewhere), -len(new), -severity, place
 
-    while left and len(chosen) < limit:
-        best = max(left, key=gain)  # the first of those that gain most
-        left.remove(best)
+    # What a cell adds never grows. So one that adds as much as when it was last looked at is the best.
+    ranks = [rank(place) for place in range(len(left))]
+    heapify(ranks)
+    while ranks and (not most <= here if limit is None else len(chosen) < limit):
+        place = ranks[0][-1]
+        if (now := rank(place)) != ranks[0]:
+            heapreplace(ranks, now)
+            continue
+        heappop(ranks)
+        best = left[place]
         chosen.append(best)
         values.update(best.values)
         here |= pairs(best)
@@ -80,18 +88,19 @@ def selection(
 def selected(backend: Backend) -> Sequence[Cell]:
     """Return the cells that are always played on an engine: on the fake one all; LXD's complete Docker's.
 
-    On the simulated OrbStack each kind of it meets each layer and each runner; each death is there, and as
-    many other pairs as fit.
+    On the simulated OrbStack each kind of it meets each death, moment, runner and layer that it can meet, two
+    kinds at once where that saves a cell.
     """
     if backend is Backend.FAKE:
         return cells(backend)
     if backend is Backend.ORBSTACK:
         candidates = cells(backend)
         every = frozenset[Pair]().union(*map(pairs, candidates))
-        wanted = [pair for pair in every if any(isinstance(value, Runner | Layer) for value in pair)]
+        wanted = [pair for pair in every if any(isinstance(value, Knob | Runner | Layer) for value in pair)]
         # A run's end waits until a create is over that can't be deleted before; a reaper has time anyway.
         waits = [Cell(Death.SIGINT, Moment.DURING, Runner.PLAIN, knob) for knob in (Knob.SLOW, Knob.OLD)]
-        return selection(candidates, limit=SIMULATED_LIMIT, wanted=wanted, first=waits)
+        candidates += [double for cell in candidates for double in doubled(cell)]
+        return selection(candidates, limit=None, wanted=wanted, first=waits)
     # Only a real engine can die at a call that it has begun.
     moments = (Moment.DURING, Moment.BODY, Moment.TEARDOWN)
     first = [Cell(Death.RESTART, moment, Runner.PLAIN) for moment in moments]

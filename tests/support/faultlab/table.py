@@ -55,8 +55,9 @@ it is a process, as on a Mac. What differs from the engines above: there are no 
 proven by the time of its creation; a command goes on when the run that started it is dead; and OrbStack
 goes wrong in ways of its own, as it was seen to. What is left is read from the simulator's file.
 
-Of {count} combinations that make sense these are always played: each death, each moment, and each kind of
-OrbStack with each runner and each layer. `tox -e matrix` plays all.
+Of {count} combinations that make sense these are always played: each kind of OrbStack with each death, each
+moment, each runner and each layer that it can meet. Where creates are unusual, something else may be as well.
+`tox -e matrix` plays all combinations, and these.
 """
 _REAL: Final = {"D": frozenset(selected(Backend.DOCKER)), "L": frozenset(selected(Backend.LXD))}
 
@@ -96,7 +97,8 @@ def _rows() -> Iterator[str]:
     yield "| death | moment | run by | OrbStack | who cleans up |"
     yield "|---" * 5 + "|"
     for cell in sorted(selected(Backend.ORBSTACK), key=_place):
-        yield "| " + " | ".join([*cell.values, cell.layer]) + " |"
+        kind = " + ".join(cell.knobs)
+        yield "| " + " | ".join([cell.death, cell.moment, cell.runner, kind, cell.layer]) + " |"
 
 
 def _place(cell: Cell) -> tuple[int, ...]:
