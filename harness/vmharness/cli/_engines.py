@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
-from typing import Final
+from functools import partial
 
 from vmharness._model import MachineInfo
 from vmharness._plugins import BACKENDS, distribution, installed, open_provider
-from vmharness._threads import start_thread
+from vmharness.cli._asking import PATIENCE_S, Asked
 from vmharness.errors import EngineUnavailable, VMHarnessError
 from vmharness.provider import AutoChosen, Describes, Provider
 
 __all__ = ["Engine", "ranked", "survey"]
-
-# An engine, or a plugin, that says nothing for so long doesn't answer, in seconds.
-_PATIENCE_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,45 +45,23 @@ class Engine:
     error: str = ""
 
 
-def survey(*, patience_s: float = _PATIENCE_S) -> Sequence[Engine]:
+def survey(*, patience_s: float = PATIENCE_S) -> Sequence[Engine]:
     """Load and ask all installed backends at once; sorted by name.
 
     Args:
         patience_s: How long is waited for all of them; who hasn't answered by then doesn't answer.
     """
-    points: dict[str, list[EntryPoint]] = {}
+    points: dict[str, set[str]] = {}
     for point in installed(BACKENDS):
-        points.setdefault(point.name, []).append(point)
-    answers = {name: _Answer(name, here) for name, here in points.items()}
+        points.setdefault(point.name, set()).add(distribution(point))
     until = time.monotonic() + patience_s
-    return [answer.wait(until, patience_s) for answer in answers.values()]
-
-
-class _Answer:
-    """What one backend says, asked in a thread: a plugin may hang."""
-
-    def __init__(self, backend: str, points: Sequence[EntryPoint]) -> None:
-        self._backend = backend
-        self._from = ", ".join(sorted({distribution(point) for point in points}))
-        self._came = threading.Event()
-        self._engine: Engine | None = None
-        start_thread(f"ask-{backend}", self._get)
-
-    def _get(self) -> None:
-        try:
-            self._engine = _ask(self._backend, self._from)
-        finally:
-            self._came.set()
-
-    def wait(self, until: float, patience_s: float) -> Engine:
-        """Return it, or that it didn't come until then, by the clock that never jumps."""
-        self._came.wait(max(0.0, until - time.monotonic()))
-        return self._engine or Engine(
-            backend=self._backend,
-            distribution=self._from,
-            loads=False,
-            error=f"no answer in {patience_s:.0f} s: its plugin, or what that asks, hangs",
-        )
+    froms = {name: ", ".join(sorted(points[name])) for name in points}
+    asked = {name: Asked(name, partial(_ask, name, froms[name])) for name in points}
+    silent = f"no answer in {patience_s:.0f} s: its plugin, or what that asks, hangs"
+    return [
+        one.wait(until) or Engine(backend=name, distribution=froms[name], loads=False, error=silent)
+        for name, one in asked.items()
+    ]
 
 
 def ranked(engines: Sequence[Engine]) -> Sequence[Engine]:

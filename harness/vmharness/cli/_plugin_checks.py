@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from vmharness._plugins import (
     BACKENDS,
@@ -16,6 +18,7 @@ from vmharness._plugins import (
     stale,
 )
 from vmharness._settings import FALLS, Settings
+from vmharness.cli._asking import PATIENCE_S, Asked
 from vmharness.cli._engines import Engine, ranked
 from vmharness.cli._findings import Finding, Level
 from vmharness.errors import PluginError
@@ -44,22 +47,29 @@ class Plugin:
     error: str = ""
 
 
-def lifecycle_plugins(settings: Settings) -> Sequence[Plugin]:
-    """Load all lifecycle plugins, and return first those that are on, in the order of their hooks."""
+def lifecycle_plugins(settings: Settings, *, patience_s: float = PATIENCE_S) -> Sequence[Plugin]:
+    """Load all lifecycle plugins, and return first those that are on, in the order of their hooks.
+
+    Args:
+        settings: Say which are on.
+        patience_s: How long is waited for all of them; what isn't loaded by then doesn't load.
+    """
     points = installed(LIFECYCLE)
     on = settings.lifecycle
     off = sorted({point.name for point in points} | set(FALLS) - set(on))
+    names = (*on, *(name for name in off if name not in on))
+    until = time.monotonic() + patience_s
+    asked = {name: Asked(name, partial(_error, name)) for name in names}
     plugins: list[Plugin] = []
-    for name in (*on, *(name for name in off if name not in on)):
-        try:
-            load_lifecycle([name])
-            error = ""
-        except PluginError as exc:
-            error = str(exc)
+    for name in names:
+        of = ", ".join(sorted({distribution(one) for one in points if one.name == name}))
+        error = asked[name].wait(until)
+        if error is None:
+            error = f"lifecycle plugin {name!r} of {of} hangs: not loaded after {patience_s:.0f} s; update it"
         plugins.append(
             Plugin(
                 name=name,
-                distribution=", ".join(sorted({distribution(one) for one in points if one.name == name})),
+                distribution=of,
                 place=on.index(name) + 1 if name in on else None,
                 loads=not error,
                 falls="" if name in on else FALLS.get(name, ""),
@@ -67,6 +77,15 @@ def lifecycle_plugins(settings: Settings) -> Sequence[Plugin]:
             )
         )
     return plugins
+
+
+def _error(name: str) -> str:
+    """Return why a lifecycle plugin doesn't load; "" if it does."""
+    try:
+        load_lifecycle([name])
+    except PluginError as exc:
+        return str(exc)
+    return ""
 
 
 def check_lifecycle(plugins: Sequence[Plugin]) -> Iterator[Finding]:

@@ -246,6 +246,31 @@ class TestBackends:
 class TestPlugins:
     """Lifecycle plugins, and what stevedore remembers."""
 
+    def test_one_that_hangs_holds_nobody_up(self, site: Site) -> None:
+        site.install("plug", PLUGINS, lifecycle="sound=Late")
+        site.install("stuck", "import threading\nthreading.Event().wait()", lifecycle="stuck=Any")
+        code = (
+            "from vmharness._settings import Settings\n"
+            "from vmharness.cli._plugin_checks import lifecycle_plugins\n"
+            "for p in lifecycle_plugins(Settings(), patience_s=5): print(p.name, p.loads, p.error)"
+        )
+
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": str(site.folder)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+
+        assert (
+            "stuck False lifecycle plugin 'stuck' of stuck 1.0 hangs: it isn't loaded after 5 s"
+            in done.stdout
+        )
+        assert "sound True \n" in done.stdout
+        assert "teardown True \n" in done.stdout
+
     def test_an_unknown_one_that_is_on_prevents_use(self) -> None:
         plugins = lifecycle_plugins(Settings(lifecycle=("+swep",)))
 
