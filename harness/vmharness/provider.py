@@ -10,8 +10,9 @@ namespace ``vmharness.backends`` is a callable::
 engine nothing and starts nothing. It raises `EngineUnavailable` if what it needs isn't installed.
 
 A provider keeps no state: the truth is in the engine. Its methods are called from several threads at
-once. More than the four verbs is a capability: a Protocol of its own that the framework asks for with
-`isinstance`.
+once. The process that calls them is a test suite's: they change neither its working directory nor its
+umask, nor what it does about signals. More than the four verbs is a capability: a Protocol of its own
+that the framework asks for with `isinstance`.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from vmharness.testing._contract_interface import InterfaceContract
 from vmharness.testing._contract_labels import LabelContract
 from vmharness.testing._contract_list import ListContract
 from vmharness.testing._contract_power import PowerContract
+from vmharness.testing._contract_process import ProcessContract
 from vmharness.testing._contract_rename import RenameContract
 from vmharness.testing._contract_run import RunContract
 from vmharness.testing._contract_threads import ThreadContract
@@ -37,6 +38,7 @@ class ProviderContract(
     DeleteContract,
     EndpointContract,
     ThreadContract,
+    ProcessContract,
     DeadlineContract,
     UnavailableContract,
     ErrorContract,

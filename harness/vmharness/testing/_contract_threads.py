@@ -20,6 +20,8 @@ __all__ = ["ThreadContract"]
 R = TypeVar("R")
 
 _THREADS: Final = 8
+# With those of eight threads more machines than the ten that many an engine's answers have at most, by pages.
+_MORE: Final = 4
 _TOLD: Final = (NameTaken, CreateFailed, CreateUnsettled)
 
 
@@ -35,10 +37,15 @@ class ThreadContract(Contract):
         labelled = isinstance(provider, TakesLabels)
         asked = {
             machines.new_name(): {LABEL_TOKEN: secrets.token_hex(16)} if labelled else None
-            for _ in range(_THREADS)
+            for _ in range(_THREADS + _MORE)
         }
+        first, rest = [*asked][:_THREADS], [*asked][_THREADS:]
 
-        made = _at_once(lambda name: machines.create(name, labels=asked[name]), [*asked])
+        made = [
+            result
+            for names in (first, rest)
+            for result in _at_once(lambda name: machines.create(name, labels=asked[name]), names)
+        ]
 
         assert [_name_or_error(result) for result in made] == [*asked]
         listed = {info.name: info.labels for info in provider.list()}

@@ -5,6 +5,9 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import signal
+import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -197,6 +200,26 @@ class Wandering(Right):
 
     def list(self) -> Sequence[MachineInfo]:
         return super().list() if Path.cwd() == self._folder else []
+
+
+# ---- the process -----------------------------------------------------------------------------------------
+
+
+class Moving(Right):
+    """Create changes the working directory."""
+
+    def create(self, spec: Spec, *, timeout: float) -> MachineInfo:
+        os.chdir(tempfile.gettempdir())
+        return super().create(spec, timeout=timeout)
+
+
+class Deafening(Right):
+    """Delete is not to be interrupted, and neither is what comes after it."""
+
+    def delete(self, name: str, *, timeout: float) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        super().delete(name, timeout=timeout)
 
 
 # ---- start and stop --------------------------------------------------------------------------------------

@@ -42,6 +42,13 @@ class FirstPage(Right):
         return super().list()[:5]
 
 
+class Pages(Right):
+    """A listing is the first page of the engine's answer: ten machines."""
+
+    def list(self) -> Sequence[MachineInfo]:
+        return super().list()[:10]
+
+
 class Twice(Right):
     """A machine that is stopped is listed twice."""
 
