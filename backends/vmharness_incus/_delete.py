@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from vmharness.errors import Busy
+from vmharness.errors import Busy, DeleteFailed, ProviderError
 from vmharness_incus._cli import Client
 
 __all__ = ["delete"]
@@ -21,7 +21,10 @@ def delete(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> None:
-    """Delete a machine, as `Provider.delete` says; raise Busy only at the deadline.
+    """Delete a machine, as `Provider.delete` says; what may succeed later is tried until the deadline.
+
+    Of several deletes at once one does it, and the others fail in ways that aren't all known: that
+    the machine is gone by then is what counts.
 
     Args:
         client: Asks the engine.
@@ -34,7 +37,18 @@ def delete(
     while True:
         try:
             return client.delete(name, timeout=max(0.0, ends - clock()))
-        except Busy:
+        except (Busy, DeleteFailed) as exc:
             if ends - clock() <= _PAUSE_S:
                 raise
+            if not exc.retryable:
+                if _is_gone(client, name, timeout=ends - clock()):
+                    return None
+                raise
         sleep(_PAUSE_S)
+
+
+def _is_gone(client: Client, name: str, *, timeout: float) -> bool:
+    try:
+        return client.machine(name, timeout=timeout) is None
+    except ProviderError:
+        return False

@@ -386,12 +386,64 @@ def test_delete_that_stays_refused_is_busy(provider: Incus, lxc: FakeLXC) -> Non
         provider.delete("vm-1", timeout=9)
 
 
-@pytest.mark.parametrize("fault", ["Container is protected", LOST, TimeoutError("no end after 9 s")])
-def test_delete_that_fails_says_so(provider: Incus, lxc: FakeLXC, fault: Fault) -> None:
+def test_delete_whose_connection_is_lost_is_tried_again(provider: Incus, lxc: FakeLXC) -> None:
     lxc.add("vm-1", {})
-    lxc.faults["delete"] = [fault]
+    lxc.faults["delete"] = [LOST, "Operation not found"]
+
+    provider.delete("vm-1", timeout=9)
+
+    assert lxc.instances == {}
+
+
+def test_delete_whose_connection_stays_lost_fails_at_its_deadline(provider: Incus, lxc: FakeLXC) -> None:
+    lxc.add("vm-1", {})
+    lxc.faults["delete"] = [LOST] * 99
 
     with pytest.raises(DeleteFailed):
+        provider.delete("vm-1", timeout=9)
+
+    assert lxc.now <= 9
+
+
+def test_delete_that_takes_too_long_says_so(provider: Incus, lxc: FakeLXC) -> None:
+    def end() -> None:
+        lxc.now += 9
+        raise TimeoutError("no end after 9 s")
+
+    lxc.add("vm-1", {})
+    lxc.faults["delete"] = [end]
+
+    with pytest.raises(DeleteFailed):
+        provider.delete("vm-1", timeout=9)
+
+
+def test_delete_that_is_refused_says_so(provider: Incus, lxc: FakeLXC) -> None:
+    lxc.add("vm-1", {})
+    lxc.faults["delete"] = ["Container is protected"]
+
+    with pytest.raises(DeleteFailed):
+        provider.delete("vm-1", timeout=9)
+
+    assert [args[2] for args in lxc.ran].count("delete") == 1
+
+
+def test_delete_that_fails_as_another_one_has_done_it_is_a_success(provider: Incus, lxc: FakeLXC) -> None:
+    def end() -> None:
+        del lxc.instances["vm-1"]
+        raise Sentence("Failed deleting volume: no such file or directory")
+
+    lxc.add("vm-1", {})
+    lxc.faults["delete"] = [end]
+
+    provider.delete("vm-1", timeout=9)
+
+
+def test_delete_that_failed_is_no_success_because_nobody_answered(provider: Incus, lxc: FakeLXC) -> None:
+    lxc.add("vm-1", {})
+    lxc.faults["delete"] = ["Container is protected"]
+    lxc.faults["query"] = ["dial unix /run/lxd: connect: connection refused"]
+
+    with pytest.raises(DeleteFailed, match="protected"):
         provider.delete("vm-1", timeout=9)
 
 
