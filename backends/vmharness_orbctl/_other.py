@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Final
 
-from vmharness.errors import CreateFailed, EngineUnavailable, NameTaken, VMHarnessError
+from vmharness.errors import CreateFailed, EngineUnavailable, NameTaken, ProviderError, VMHarnessError
 from vmharness.provider import (
     Clones,
     Connect,
@@ -223,10 +223,20 @@ class OtherEngine:
                 info.name, argv, timeout=self._timeout, input=given, user=user or _user(info), cwd=workdir
             )
         except (VMHarnessError, TimeoutError) as exc:
+            if isinstance(exc, ProviderError) and self._lacks(info.name, argv[0]):
+                raise Failure(f"-bash: line 1: {argv[0]}: command not found", 127) from exc
             raise oops(str(exc)) from exc
         sys.stdout.write(result.stdout)
         sys.stderr.write(result.stderr)
         return result.status
+
+    def _lacks(self, name: str, program: str) -> bool:
+        """Whether a machine surely hasn't a program: a backend that couldn't start it needn't say why."""
+        asks = ["sh", "-c", 'command -v -- "$1"', "sh", program]
+        try:
+            return self._runner().run(name, asks, timeout=self._timeout).status != 0
+        except (VMHarnessError, TimeoutError):
+            return False
 
     def push(self, key: str, source: str, target: str) -> None:
         """Copy a file or folder into a machine, by a command in it if need be."""

@@ -41,6 +41,9 @@ def test_a_suite_for_orbstack_runs(orbctl: Commands, tmp_path: Path) -> None:
     assert orbctl("run", "-m", name, "-u", "root", "whoami").stdout == "root\n"
     assert orbctl("run", "-m", name, "sh", "-c", "cat; exit 7", input=b"in").stdout == "in"
     assert orbctl("run", "-m", name, "sh", "-c", "exit 7").status == 7
+    assert orbctl.says("run", "-m", name, "no-such-program", status=127) == (
+        "-bash: line 1: no-such-program: command not found\n"
+    )
     assert (tmp_path / "file").read_bytes() == content
     assert (tmp_path / "again" / "file").read_bytes() == content
     assert orbctl.says("create", "ubuntu:24.04", name, status=1) == (
