@@ -265,7 +265,7 @@ class TestPlugins:
         )
 
         assert (
-            "stuck False lifecycle plugin 'stuck' of stuck 1.0 hangs: it isn't loaded after 5 s"
+            "stuck False lifecycle plugin 'stuck' of stuck 1.0 hangs: not loaded after 5 s; update it"
             in done.stdout
         )
         assert "sound True \n" in done.stdout
