@@ -1,7 +1,8 @@
 """Deaths at their moments with another plugin in the place of `teardown`: the how-to's.
 
 First the cells in which a test's end must clean up, for there it is this plugin that deletes; then those that
-complete them to a selection in which each death, each moment and each runner comes in.
+complete them to a selection in which each death, each moment and each runner comes in; or all, if
+VMHARNESS_TEST_MATRIX says `whole`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ EXAMPLE: Final = Path(__file__).parents[2] / "docs/examples/vmharness-eventlog"
 FIRST: Final = [
     cell for cell in cells() if cell.layer is Layer.EXIT and cell.moment in (Moment.BODY, Moment.TEARDOWN)
 ]
-PLAYED: Final = selection(cells(), first=FIRST)
+WHOLE: Final = os.environ.get("VMHARNESS_TEST_MATRIX") == "whole"
+PLAYED: Final = cells() if WHOLE else selection(cells(), first=FIRST)
 ENTRY_POINTS: Final = "[vmharness.lifecycle]\nlogged-teardown = vmharness_eventlog:LoggedTeardown\n"
 
 
