@@ -21,10 +21,11 @@ def delete(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> None:
-    """Delete a machine, as `Provider.delete` says; what may succeed later is tried until the deadline.
+    """Delete a machine, as `Provider.delete` says; raise Busy only at the deadline.
 
     Of several deletes at once one does it, and the others fail in ways that aren't all known: that
-    the machine is gone by then is what counts.
+    the machine is gone by then is what counts. One that may have been done is not asked for again:
+    by then the name may be somebody else's.
 
     Args:
         client: Asks the engine.
@@ -37,13 +38,14 @@ def delete(
     while True:
         try:
             return client.delete(name, timeout=max(0.0, ends - clock()))
-        except (Busy, DeleteFailed) as exc:
+        except Busy:
             if ends - clock() <= _PAUSE_S:
                 raise
-            if not exc.retryable:
-                if _is_gone(client, name, timeout=ends - clock()):
-                    return None
-                raise
+        except DeleteFailed:
+            left_s = ends - clock()
+            if left_s > 0 and _is_gone(client, name, timeout=left_s):
+                return None
+            raise
         sleep(_PAUSE_S)
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, Final
 
 from vmharness.errors import CreateFailed, EngineUnavailable, NameTaken, ProviderError, VMHarnessError
 from vmharness.provider import (
     Clones,
+    CommandResult,
     Connect,
     Inspects,
     MachineInfo,
@@ -218,25 +220,18 @@ class OtherEngine:
         if info.state is not MachineState.RUNNING:
             self.start(info.name)
         given = read_input()
+        run = partial(
+            self._runner().run, info.name, timeout=self._timeout, user=user or _user(info), cwd=workdir
+        )
         try:
-            result = self._runner().run(
-                info.name, argv, timeout=self._timeout, input=given, user=user or _user(info), cwd=workdir
-            )
+            result = run(argv, input=given)
         except (VMHarnessError, TimeoutError) as exc:
-            if isinstance(exc, ProviderError) and self._lacks(info.name, argv[0]):
+            if isinstance(exc, ProviderError) and _is_missing(argv[0], run):
                 raise Failure(f"-bash: line 1: {argv[0]}: command not found", 127) from exc
             raise oops(str(exc)) from exc
         sys.stdout.write(result.stdout)
         sys.stderr.write(result.stderr)
         return result.status
-
-    def _lacks(self, name: str, program: str) -> bool:
-        """Whether a machine surely hasn't a program: a backend that couldn't start it needn't say why."""
-        asks = ["sh", "-c", 'command -v -- "$1"', "sh", program]
-        try:
-            return self._runner().run(name, asks, timeout=self._timeout).status != 0
-        except (VMHarnessError, TimeoutError):
-            return False
 
     def push(self, key: str, source: str, target: str) -> None:
         """Copy a file or folder into a machine, by a command in it if need be."""
@@ -307,6 +302,14 @@ class OtherEngine:
         }
         address = {"ip4" if "." in info.address else "ip6": info.address} if info.address else {}
         return {"record": record, **address}
+
+
+def _is_missing(program: str, run: Callable[[Sequence[str]], CommandResult]) -> bool:
+    """Whether there surely is no such program: a backend that couldn't start it needn't say why."""
+    try:
+        return run(["sh", "-c", 'command -v -- "$1"', "sh", program]).status != 0
+    except (VMHarnessError, TimeoutError):
+        return False
 
 
 def _user(info: MachineInfo) -> str:

@@ -92,16 +92,25 @@ class Site:
         (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
 
     def doctor(self, **variables: str) -> tuple[int, dict[str, Any]]:
-        done = subprocess.run(
-            [sys.executable, "-c", DOCTOR],
+        done = self._start(DOCTOR, **variables)
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def run(self, code: str) -> str:
+        """Return what the code writes."""
+        done = self._start(code)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _start(self, code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code],
             env={**os.environ, "PYTHONPATH": str(self.folder), **variables},
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-        assert done.stdout, done.stderr
-        return done.returncode, json.loads(done.stdout)
 
 
 @pytest.fixture
@@ -227,17 +236,10 @@ class TestBackends:
             "for e in survey(patience_s=5): print(e.backend, e.loads, e.answers, e.error)"
         )
 
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONPATH": str(site.folder)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
+        said = site.run(code)
 
-        assert "stuck False False no answer in 5 s" in done.stdout
-        assert "sound True True" in done.stdout
+        assert "stuck False False no answer in 5 s" in said
+        assert "sound True True" in said
 
     def test_all_that_are_installed_are_asked(self) -> None:
         assert {"docker", "fake", "incus", "lxd", "orbstack"} <= {engine.backend for engine in survey()}
@@ -255,21 +257,13 @@ class TestPlugins:
             "for p in lifecycle_plugins(Settings(), patience_s=5): print(p.name, p.loads, p.error)"
         )
 
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONPATH": str(site.folder)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
+        said = site.run(code)
 
         assert (
-            "stuck False lifecycle plugin 'stuck' of stuck 1.0 hangs: not loaded after 5 s; update it"
-            in done.stdout
+            "stuck False lifecycle plugin 'stuck' of stuck 1.0 hangs: not loaded after 5 s; update it" in said
         )
-        assert "sound True \n" in done.stdout
-        assert "teardown True \n" in done.stdout
+        assert "sound True \n" in said
+        assert "teardown True \n" in said
 
     def test_an_unknown_one_that_is_on_prevents_use(self) -> None:
         plugins = lifecycle_plugins(Settings(lifecycle=("+swep",)))
