@@ -28,6 +28,7 @@ __all__ = [
     "console",
     "count",
     "print_json",
+    "renew_consoles",
     "say",
     "settings",
     "table",
@@ -67,6 +68,14 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     piped = not stream.isatty() and "COLUMNS" not in os.environ
     return Console(stderr=stderr, width=_PIPED_WIDTH if piped else None, highlight=False)
+
+
+def renew_consoles() -> None:
+    """Let what is printed from here on be seen, though a signal may have ended a print halfway.
+
+    A console of rich that was left halfway can keep what it is given, for ever.
+    """
+    console.cache_clear()
 
 
 def say(text: str = "", *, style: str = "", stderr: bool = False) -> None:

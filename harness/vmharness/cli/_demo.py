@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vmharness.cli._common import BackendOption, JsonOption, console, print_json, say, settings
+from vmharness.cli._common import (
+    BackendOption,
+    JsonOption,
+    console,
+    print_json,
+    renew_consoles,
+    say,
+    settings,
+)
 from vmharness.cli._stopping import Stopped, stopping
 
 if TYPE_CHECKING:
@@ -34,6 +42,7 @@ def demo(*, backend: BackendOption = "", json: JsonOption = False) -> None:
             play = Play(folder, stage, stderr=json)
             left = play.perform()
         except BaseException as exc:
+            renew_consoles()
             with console(stderr=True).status("cleaning up"):
                 clean_up(folder)
             if play is not None:
