@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from vmharness._fronts import without_fronts
+from vmharness._interrupts import held
 from vmharness._model import CommandResult
 from vmharness._starts import own_start
 from vmharness.errors import EngineUnavailable
@@ -84,8 +85,10 @@ class CommandLine:
             raise EngineUnavailable(self._missing("not found on PATH"), backend=self.backend)
         argv = [path, *args]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = None
         try:
-            with own_start():
+            # An interrupt while it is started would leave it to nobody.
+            with held, own_start():
                 process = self._popen(
                     argv,
                     stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
@@ -93,14 +96,13 @@ class CommandLine:
                     start_new_session=True,
                     **pipes,
                 )
-        except OSError as exc:
-            raise EngineUnavailable(self._missing(str(exc)), backend=self.backend) from exc
-        try:
             out, err = process.communicate(input, timeout=timeout)
         except subprocess.TimeoutExpired as exc:
             _end_group(process)
             raise TimeoutError(f"{shlex.join([self.program, *args])}: no end after {timeout:g} s") from exc
-        except BaseException:
+        except BaseException as exc:
+            if process is None and isinstance(exc, OSError):
+                raise EngineUnavailable(self._missing(str(exc)), backend=self.backend) from exc
             # KeyboardInterrupt comes after a wait in which the leader may have ended; its group may not.
             _end_group(process)
             raise
@@ -116,8 +118,10 @@ class CommandLine:
         return f"cannot run {self.program!r}: {why}" + (f"; {self._hint}" if self._hint else "")
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def _end_group(process: subprocess.Popen[bytes] | None) -> None:
     """Kill the process's group, then reap its leader: until then the group's number can't be reused."""
+    if process is None:
+        return
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -355,3 +356,16 @@ def test_a_failure_is_told_in_one_line(result: CommandResult, said: str) -> None
     assert text.startswith("orbctl delete 'a b' ended with ")
     assert text.endswith(said)
     assert "\n" not in text
+
+
+def test_an_interrupt_while_it_is_started_leaves_no_process(pids: Pids) -> None:
+    def popen(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen[bytes](*args, **options)
+        (pids.folder / "child").write_text(f"{process.pid}\n")
+        os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    with pytest.raises(KeyboardInterrupt):
+        CommandLine("sleep", backend="test", popen=popen).run([FOREVER], timeout=300)
+
+    assert not alive(pids.read("child"))
