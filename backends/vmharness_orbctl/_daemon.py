@@ -12,14 +12,15 @@ import os
 import time
 
 from vmharness_orbctl._failure import absent
+from vmharness_orbctl._guest import forget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vmharness_orbctl._types import Machine, State
 
-__all__ = ["Daemon", "new_id", "new_state", "pass_time", "running_for", "state_of"]
+__all__ = ["Daemon", "default_of", "new_id", "new_state", "pass_time", "running_for", "state_of"]
 
 STATE = "state.json"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -55,6 +56,9 @@ class Daemon:
         now = self.now()
         machines = self.state["machines"]
         self.state["machines"] = {name: it for name, it in machines.items() if state_of(it, now)}
+        for machine in machines.values():
+            if not state_of(machine, now):
+                forget(self._folder, machine["id"])
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -133,6 +137,14 @@ def state_of(machine: Machine, now: float) -> str:
     if now < machine["power_at"]:
         return "starting" if machine["power"] == "running" else "stopping"
     return machine["power"]
+
+
+def default_of(state: State, names: Sequence[str]) -> str:
+    """Return the machine that was set as the default one, else (guess) the first one; "" if there is none."""
+    chosen = state["default"]
+    if chosen == "none" or not names:
+        return ""
+    return chosen if chosen in names else names[0]
 
 
 def running_for(machine: Machine, now: float) -> float:

@@ -13,6 +13,7 @@ __all__ = ["USAGE", "command", "parse"]
 # What each command takes: `f:force` a flag without a value, `a:arch=` one with a value.
 _FLAGS = {
     "clone": "",
+    "config": "",
     "create": "a:arch= u:user= p:set-password c:user-data= cpus= memory= disk= isolated isolate-network "
     "mount= forward-ssh-agent",
     "default": "",
@@ -35,6 +36,7 @@ _ALIASES = {"add": "create", "new": "create", "exec": "run", "shell": "run", "ls
 # How many words each takes besides its flags; None = any number.
 _WORDS: dict[str, tuple[int, int | None]] = {
     "clone": (2, 2),
+    "config": (1, None),
     "create": (1, 2),
     "default": (0, 1),
     "delete": (0, None),
@@ -52,6 +54,7 @@ _WORDS: dict[str, tuple[int, int | None]] = {
 }
 USAGE = {
     "clone": "clone SOURCE NEW_NAME",
+    "config": "config get KEY | set KEY VALUE | show | reset",
     "create": "create [flags] DISTRO[:VERSION] [NAME]",
     "default": "default [ID/NAME | none]",
     "delete": "delete [flags] [ID/NAME]...",
@@ -69,7 +72,7 @@ USAGE = {
 }
 # Commands of OrbStack that have no meaning here.
 _ELSEWHERE = (
-    *("completion", "config", "debug", "docker", "doctor", "export", "import", "login", "logout", "logs"),
+    *("completion", "debug", "docker", "doctor", "export", "import", "login", "logout", "logs"),
     *("report", "reset", "serial", "ssh", "update", "usb"),
 )
 
@@ -159,8 +162,10 @@ def _read_shorts(
 def _count(verb: str, words: Sequence[str]) -> None:
     least, most = _WORDS[verb]
     got = len(words)
-    if most is None or least <= got <= most:
+    if least <= got and (most is None or got <= most):
         return
+    if most is None:
+        raise Failure(f"Error: requires at least {least} arg(s), only received {got}")
     if least == most and least:
         raise Failure(f"Error: accepts {least} arg(s), received {got}")
     if got > most and not most:

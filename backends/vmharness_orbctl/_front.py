@@ -6,6 +6,7 @@ import os
 import sys
 
 from vmharness_orbctl import _print as say
+from vmharness_orbctl._config import config
 from vmharness_orbctl._failure import Failure, absent
 from vmharness_orbctl._flags import USAGE, command, parse
 from vmharness_orbctl._log import Call
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["perform", "run_command"]
 
 # These answer from a stopped OrbStack. That all others start it is a (guess).
-_STARTS_NOTHING = ("status", "stop", "version")
+_STARTS_NOTHING = ("config", "status", "stop", "version")
 _STATUSES = ("Running", "Stopped", "Starting")
 
 
@@ -96,6 +97,8 @@ def _name(verb: str, options: Options, words: Sequence[str]) -> str:
         return options.get("machine", "")
     if verb == "create":
         return words[1] if len(words) > 1 else words[0].partition(":")[0]
+    if verb == "config":
+        return ""
     return words[-1] if verb == "clone" else words[0] if words else ""
 
 
@@ -241,8 +244,15 @@ def _default(engine: Engine, options: Options, words: Sequence[str]) -> int:
     return 0
 
 
+def _config(engine: Engine, options: Options, words: Sequence[str]) -> int:
+    for line in config(engine, words):
+        print(line)
+    return 0
+
+
 _VERBS: dict[str, Verb] = {
     "clone": _clone,
+    "config": _config,
     "create": _create,
     "default": _default,
     "delete": _delete,

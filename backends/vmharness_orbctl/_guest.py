@@ -1,8 +1,8 @@
 """What a simulated machine has inside: a folder of its own, in which commands run on this host.
 
 A command is really run, as the user who runs the tests: with our own standard streams, without a shell,
-and in the machine's home folder. An absolute path that is in the machine's folder is that file there, any
-other is the host's own. It knows no daemon.
+and in the machine's home folder. An absolute path that is in the machine's folder is that file there, also
+within a script; any other is the host's own. It knows no daemon.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Guest"]
+__all__ = ["Guest", "forget"]
 
 # Programs that would tell of the host what they should tell of the machine.
 _PROGRAMS = {
@@ -24,6 +24,8 @@ _PROGRAMS = {
     "sudo": "#!/bin/sh\nwhile case $1 in -*) ;; *) false ;; esac; do shift; done\n"
     'exec env USER=root LOGNAME=root "$@"\n',
 }
+# What ends a path in a script.
+_ENDS = frozenset(" \t\n\"'`<>()|&;=:,$*?[]{}")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -97,9 +99,20 @@ class Guest:
         return f"{self.root}{path}" if path.startswith("/") else f"{self._home(self._user)}/{path}"
 
     def _seen(self, word: str) -> str:
-        """Return what a command shall see for a word: a file of the machine's own, if it means one."""
-        own = f"{self.root}{word}"
-        return own if len(word) > 1 and word.startswith("/") and os.path.lexists(own) else word
+        """Return what a command shall see for a word: files of the machine's own where it means such ones."""
+        if self._has(word):
+            return f"{self.root}{word}"
+        parts, at = list[str](), 0
+        while (begin := word.find("/", at)) >= 0:
+            end = next((end for end in range(begin, len(word)) if word[end] in _ENDS), len(word))
+            starts = begin == 0 or word[begin - 1] in _ENDS
+            parts.append(word[at:begin] + (self.root if starts and self._has(word[begin:end]) else ""))
+            parts.append(word[begin:end])
+            at = end
+        return "".join(parts) + word[at:]
+
+    def _has(self, path: str) -> bool:
+        return len(path) > 1 and path.startswith("/") and os.path.lexists(f"{self.root}{path}")
 
     def _prepare(self) -> None:
         """Make the programs that speak for the machine, once for all machines."""
@@ -115,6 +128,15 @@ class Guest:
             os.rename(new, self._programs)
         except OSError:
             pass  # another command was faster
+
+
+def forget(folder: str, id: str) -> None:
+    """Remove what a machine had inside."""
+    root = f"{folder}/machines/{id}"
+    if os.path.isdir(root):
+        import shutil
+
+        shutil.rmtree(root, ignore_errors=True)  # it may have run commands as another user
 
 
 def _handed_on(environ: Mapping[str, str]) -> dict[str, str]:

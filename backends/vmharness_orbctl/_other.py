@@ -30,13 +30,14 @@ from vmharness.provider import (
     TakesLabels,
 )
 from vmharness_orbctl._copy import pull, push
-from vmharness_orbctl._daemon import new_id
+from vmharness_orbctl._daemon import Daemon, default_of, new_id
 from vmharness_orbctl._failure import RESERVED, Failure, absent, oops, refusing
 from vmharness_orbctl._images import canonical, numbered
 from vmharness_orbctl._input import read_input
 from vmharness_orbctl._log import Call
 from vmharness_orbctl._sizes import limits
-from vmharness_orbctl._types import Order, Settings
+from vmharness_orbctl._types import Memory, Order, Settings
+from vmharness_orbctl._users import add_user
 
 __all__ = ["OtherEngine", "open_other"]
 
@@ -59,7 +60,7 @@ def open_other(backend: str, folder: str, settings: Settings, call: Call) -> Oth
         raise Failure(f"orbctl of vmharness: no backend {backend!r} is installed; there are {names}")
     connect: Connect = found[0].load()
     try:
-        return OtherEngine(connect(), backend, settings, call)
+        return OtherEngine(connect(), backend, settings, call, Daemon(folder))
     except VMHarnessError as exc:
         raise oops(str(exc)) from exc
 
@@ -72,14 +73,18 @@ class OtherEngine:
         backend: Its name.
         settings: The settings of the folder.
         call: The command under way.
+        memory: Remembers what the engine doesn't: the default machine, and what `config` sets.
     """
 
-    def __init__(self, provider: Provider, backend: str, settings: Settings, call: Call) -> None:
+    def __init__(
+        self, provider: Provider, backend: str, settings: Settings, call: Call, memory: Memory
+    ) -> None:
         self._provider = provider
         self._backend = backend
         self._call = call
         self._timeout = float(settings.get("timeout_s", 600))
         self.settings = settings
+        self.memory = memory
 
     def begin(self, verb: str, *, starts: bool) -> None:
         """Do nothing: an engine that is stopped is not ours to start."""
@@ -134,6 +139,11 @@ class OtherEngine:
             stage = "make rootfs" if failed else "setup"
             raise oops(f"create '{name}': {stage}: {exc}", nothing_made=failed) from exc
         self._call.log("accepted")
+        if order["user"] and isinstance(self._provider, RunsCommands):
+            try:
+                add_user(self._provider, name, order["user"], self._timeout)
+            except (VMHarnessError, TimeoutError) as exc:
+                raise oops(f"create '{name}': setup: do initial setup: {exc}") from exc
 
     def records(self) -> Sequence[Mapping[str, Any]]:
         """Return all machines, sorted by name."""
@@ -191,7 +201,7 @@ class OtherEngine:
             if not isinstance(self._provider, Clones):
                 raise self._cannot("clone machines")
         image = (original.labels or {}).get(_IMAGE, "")
-        spec = Spec(name=name, labels=self._labels(_user(original), image))
+        spec = Spec(name=name, labels=self._labels(self._user(original), image))
         try:
             self._provider.clone(original.name, spec, timeout=self._timeout)
         except NameTaken as exc:
@@ -213,6 +223,15 @@ class OtherEngine:
             raise oops(f"rename '{key}': machine already exists: '{name}'") from exc
         except (VMHarnessError, TimeoutError) as exc:
             raise oops(f"rename '{key}': {exc}") from exc
+        with self.memory as memory:
+            if memory.state["default"] == info.name:
+                memory.state["default"] = name
+
+    def set_user(self, key: str, user: str) -> None:
+        """Make a user the default one of a machine, which may have no such user."""
+        info = self._find(key)
+        with self.memory as memory:
+            memory.state.setdefault("config", {})[_username(info)] = user
 
     def run(self, key: str, argv: Sequence[str], *, user: str, workdir: str) -> int:
         """Run a command in a machine; its input is read to the end first, if it was given any."""
@@ -221,7 +240,7 @@ class OtherEngine:
             self.start(info.name)
         given = read_input()
         run = partial(
-            self._runner().run, info.name, timeout=self._timeout, user=user or _user(info), cwd=workdir
+            self._runner().run, info.name, timeout=self._timeout, user=user or self._user(info), cwd=workdir
         )
         try:
             result = run(argv, input=given)
@@ -242,13 +261,16 @@ class OtherEngine:
         self._copy(pull, self._find(key).name, source, target)
 
     def default(self) -> str:
-        """Return the oldest machine: another one can't be set."""
-        machines = self._machines()
-        return min(machines, key=lambda info: info.created_at or 0.0).name if machines else ""
+        """Return the machine that was set, else the oldest."""
+        machines = sorted(self._machines(), key=lambda info: info.created_at or 0.0)
+        with self.memory as memory:
+            return default_of(memory.state, [info.name for info in machines])
 
     def set_default(self, key: str) -> None:
-        """Refuse."""
-        raise self._cannot("remember a default machine; use --machine")
+        """Set the default machine, or that there is none."""
+        name = self._find(key).name if key else "none"
+        with self.memory as memory:
+            memory.state["default"] = name
 
     def _copy(self, how: Any, name: str, source: str, target: str) -> None:
         try:
@@ -270,6 +292,12 @@ class OtherEngine:
         import time
 
         return {_ID: new_id(time.time()), _USER: user, _IMAGE: image}
+
+    def _user(self, info: MachineInfo) -> str:
+        """Return the default user that was set or that a create asked for; "" = the backend's own."""
+        with self.memory as memory:
+            kept = memory.state.get("config", {})
+        return kept.get(_username(info), (info.labels or {}).get(_USER, ""))
 
     def _machines(self) -> Sequence[MachineInfo]:
         try:
@@ -296,7 +324,7 @@ class OtherEngine:
                 "arch": arch or _host_arch(),
                 "variant": "default",
             },
-            "config": {"isolated": False, "default_username": _user(info) or "root"},
+            "config": {"isolated": False, "default_username": self._user(info) or "root"},
             "builtin": False,
             "state": _STATES.get(info.state, info.state.value),
         }
@@ -312,9 +340,9 @@ def _is_missing(program: str, run: Callable[[Sequence[str]], CommandResult]) -> 
         return False
 
 
-def _user(info: MachineInfo) -> str:
-    """Return the default user that a create asked for; the backend's own where none was."""
-    return (info.labels or {}).get(_USER, "")
+def _username(info: MachineInfo) -> str:
+    """Return under which key it is remembered who a machine's default user is."""
+    return f"machine.{_id(info)}.username"
 
 
 def _id(info: MachineInfo) -> str:

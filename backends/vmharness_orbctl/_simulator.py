@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from vmharness_orbctl._daemon import new_id, running_for
+from vmharness_orbctl._daemon import default_of, new_id, running_for
 from vmharness_orbctl._failure import RESERVED, Failure, oops, refusing
 from vmharness_orbctl._guest import Guest
 from vmharness_orbctl._images import canonical
@@ -48,6 +48,7 @@ class Simulator:
         self._folder = folder
         self._call = call
         self._daemon = daemon
+        self.memory = daemon
         self.settings = settings
 
     def begin(self, verb: str, *, starts: bool) -> None:
@@ -170,6 +171,11 @@ class Simulator:
             machine["name"] = name
             daemon.state["machines"][name] = machine
 
+    def set_user(self, key: str, user: str) -> None:
+        """Make a user the default one of a machine."""
+        with self._daemon as daemon:
+            daemon.find(key)["user"] = user
+
     def run(self, key: str, argv: Sequence[str], *, user: str, workdir: str) -> int:
         """Run a command in the machine's folder; a stopped machine is started by that."""
         with self._daemon as daemon:
@@ -199,11 +205,7 @@ class Simulator:
         """Return the machine that was set, else the oldest (guess)."""
         with self._daemon as daemon:
             machines = sorted(daemon.state["machines"].values(), key=lambda machine: machine["born"])
-            chosen = daemon.state["default"]
-            names = [machine["name"] for machine in machines]
-            if chosen == "none" or not names:
-                return ""
-            return chosen if chosen in names else names[0]
+            return default_of(daemon.state, [machine["name"] for machine in machines])
 
     def set_default(self, key: str) -> None:
         """Set the default machine, or that there is none."""

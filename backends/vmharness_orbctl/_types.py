@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypedDict
+from types import TracebackType
+from typing import Any, NotRequired, Protocol, Self, TypedDict
 
-__all__ = ["Engine", "Image", "Machine", "Order", "Settings", "State"]
+__all__ = ["Engine", "Image", "Machine", "Memory", "Order", "Settings", "State"]
 
 Settings = Mapping[str, Any]
 
@@ -61,7 +62,10 @@ class Machine(TypedDict):
 
 
 class State(TypedDict):
-    """What the simulated daemon remembers. `struck` counts how often each error was given."""
+    """What the simulated daemon remembers. `struck` counts how often each error was given.
+
+    Over another backend only `default` and `config` are used.
+    """
 
     up: bool
     up_at: float
@@ -70,6 +74,23 @@ class State(TypedDict):
     struck: dict[str, int]
     images: list[str]
     machines: dict[str, Machine]
+    config: NotRequired[dict[str, str]]
+
+
+class Memory(Protocol):
+    """What remembers from one command to the next; ours alone inside a `with`."""
+
+    state: State
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
 
 
 class Engine(Protocol):
@@ -78,6 +99,11 @@ class Engine(Protocol):
     @property
     def settings(self) -> Settings:
         """The settings of the folder."""
+        ...
+
+    @property
+    def memory(self) -> Memory:
+        """What remembers OrbStack's own settings."""
         ...
 
     def begin(self, verb: str, *, starts: bool) -> None:
@@ -126,6 +152,10 @@ class Engine(Protocol):
 
     def rename(self, key: str, name: str) -> None:
         """Give a machine another name."""
+        ...
+
+    def set_user(self, key: str, user: str) -> None:
+        """Make a user the default one of a machine."""
         ...
 
     def run(self, key: str, argv: Sequence[str], *, user: str, workdir: str) -> int:

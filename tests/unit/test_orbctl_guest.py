@@ -63,6 +63,38 @@ def test_files_go_in_and_out(orbctl: Commands, tmp_path: Path) -> None:
     assert orbctl.says("pull", "-m", "a", "nothing", status=1).startswith("[-32098] ")
 
 
+def test_a_script_sees_the_machines_own_files(orbctl: Commands, tmp_path: Path) -> None:
+    orbctl("create", "ubuntu", "a")
+    (tmp_path / "in").write_text("in\n")
+    orbctl.says("push", "-m", "a", str(tmp_path / "in"), "/srv/deep/own.txt")
+
+    def says(script: str) -> str:
+        return orbctl("run", "-m", "a", "sh", "-c", script).stdout
+
+    assert says("cat /srv/deep/own.txt") == "in\n"
+    assert says("cat</srv/deep/own.txt;cat '/srv/deep/own.txt'") == "in\nin\n"
+    assert says("cd /srv/deep && cat own.txt") == "in\n"
+    assert says("echo /srv/deep/own.txt.old x/srv/deep/own.txt a/b /") == (
+        "/srv/deep/own.txt.old x/srv/deep/own.txt a/b /\n"
+    )
+    assert says("test -e /proc/self && echo host") == "host\n"
+
+
+def test_what_a_deleted_machine_had_inside_is_gone(orbctl: Commands, tmp_path: Path) -> None:
+    orbctl("create", "ubuntu", "a")
+    orbctl("create", "ubuntu", "b")
+    orbctl("run", "-m", "a", "sh", "-c", "echo > file")
+    orbctl("run", "-m", "b", "true")
+    machines = tmp_path / "bin" / "state" / "machines"
+    assert len([*machines.iterdir()]) == 2
+
+    orbctl("delete", "-f", "a")
+    orbctl("list")
+
+    (kept,) = machines.iterdir()
+    assert kept.name == json.loads(orbctl("info", "b", "-f", "json").stdout)["record"]["id"]
+
+
 def test_a_clone_is_stopped_and_has_the_files(orbctl: Commands) -> None:
     orbctl("create", "ubuntu", "a")
     orbctl("run", "-m", "a", "sh", "-c", "echo original > file")

@@ -121,10 +121,25 @@ def test_a_renamed_machine_keeps_its_id(orbctl: Commands) -> None:
 def test_what_no_backend_can_says_so(orbctl: Commands) -> None:
     orbctl("create", "ubuntu:24.04", "vm-1")
 
-    said = orbctl.says("default", "vm-1", status=1)
-    assert said.startswith("[-32098] not supported: the backend fake can't ")
     assert "is not OrbStack's to stop" in orbctl.says("stop", status=1)
+    said = orbctl.says("ssh", status=1)
+    assert said == "Error: 'orbctl ssh' is not there: this orbctl is vmharness's, not OrbStack's own\n"
+
+
+def test_the_default_machine_is_the_oldest_or_the_one_that_was_set(orbctl: Commands) -> None:
+    orbctl("create", "ubuntu:24.04", "vm-1")
+    orbctl("create", "ubuntu:24.04", "vm-2")
+
     assert orbctl.says("default") == "vm-1\n"
+    assert orbctl.says("default", "vm-2") == ""
+    assert orbctl.says("default") == "vm-2\n"
+    orbctl.says("rename", "vm-2", "vm-3")
+    assert orbctl.says("default") == "vm-3\n"
+    orbctl.says("delete", "-f", "vm-3")
+    assert orbctl.says("default") == "vm-1\n"
+    assert orbctl.says("default", "none") == ""
+    assert orbctl.says("default") == "none\n"
+    assert orbctl.says("default", "vm-3", status=1) == "[-32098] machine not found: 'vm-3'\n"
 
 
 def test_images_can_be_others(orbctl: Commands, engine: FakeProvider) -> None:
