@@ -17,12 +17,29 @@ if TYPE_CHECKING:
 
 __all__ = ["Guest", "forget"]
 
+# Whoever it is asked to be, only the names change.
+_SUDO = """\
+#!/bin/sh
+user=root
+while :; do
+    case $1 in
+    --) shift; break ;;
+    --user=*) user=${1#--user=}; shift ;;
+    --user | -u) user=$2; shift 2 ;;
+    -u*) user=${1#-u}; shift ;;
+    -[!-]*u) user=$2; shift 2 ;;
+    -[gpChDRTrt] | -[!-]*[gpChDRTrt]) shift 2 ;;
+    -*) shift ;;
+    *) break ;;
+    esac
+done
+exec env USER="$user" LOGNAME="$user" "$@"
+"""
 # Programs that would tell of the host what they should tell of the machine.
 _PROGRAMS = {
     "whoami": '#!/bin/sh\necho "$USER"\n',
     "hostname": '#!/bin/sh\necho "$HOSTNAME"\n',
-    "sudo": "#!/bin/sh\nwhile case $1 in -*) ;; *) false ;; esac; do shift; done\n"
-    'exec env USER=root LOGNAME=root "$@"\n',
+    "sudo": _SUDO,
 }
 # What ends a path in a script.
 _ENDS = frozenset(" \t\n\"'`<>()|&;=:,$*?[]{}")

@@ -44,6 +44,7 @@ __all__ = ["OtherEngine", "open_other"]
 _ID: Final = "orbctl.id"
 _USER: Final = "orbctl.user"
 _IMAGE: Final = "orbctl.image"
+_LIMITS: Final = "orbctl.limits"
 _STATES: Final = {MachineState.OTHER: "starting"}
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -128,7 +129,9 @@ class OtherEngine:
             cpus=sizes.get("cpu_limit"),
             memory=None if memory is None else memory << 20,
             disk=sizes.get("disk_limit_bytes"),
-            labels=self._labels(order["user"], words),
+            labels=self._labels(
+                order["user"], words, " ".join(f"{key}={size}" for key, size in sizes.items())
+            ),
         )
         try:
             self._provider.create(spec, timeout=self._timeout)
@@ -200,8 +203,9 @@ class OtherEngine:
             original = self._find(source)
             if not isinstance(self._provider, Clones):
                 raise self._cannot("clone machines")
-        image = (original.labels or {}).get(_IMAGE, "")
-        spec = Spec(name=name, labels=self._labels(self._user(original), image))
+        own = original.labels or {}
+        labels = self._labels(self._user(original), own.get(_IMAGE, ""), own.get(_LIMITS, ""))
+        spec = Spec(name=name, labels=labels)
         try:
             self._provider.clone(original.name, spec, timeout=self._timeout)
         except NameTaken as exc:
@@ -243,7 +247,7 @@ class OtherEngine:
             self._runner().run, info.name, timeout=self._timeout, user=user or self._user(info), cwd=workdir
         )
         try:
-            result = run(argv, input=given)
+            result = run(_with_variables(argv), input=given)
         except (VMHarnessError, TimeoutError) as exc:
             if isinstance(exc, ProviderError) and _is_missing(argv[0], run):
                 raise Failure(f"-bash: line 1: {argv[0]}: command not found", 127) from exc
@@ -286,12 +290,12 @@ class OtherEngine:
     def _cannot(self, what: str) -> Failure:
         return oops(f"not supported: the backend {self._backend} can't {what}")
 
-    def _labels(self, user: str, image: str) -> Mapping[str, str]:
+    def _labels(self, user: str, image: str, sizes: str) -> Mapping[str, str]:
         if not isinstance(self._provider, TakesLabels):
             return {}
         import time
 
-        return {_ID: new_id(time.time()), _USER: user, _IMAGE: image}
+        return {_ID: new_id(time.time()), _USER: user, _IMAGE: image, _LIMITS: sizes}
 
     def _user(self, info: MachineInfo) -> str:
         """Return the default user that was set or that a create asked for; "" = the backend's own."""
@@ -315,6 +319,8 @@ class OtherEngine:
     def _details(self, info: MachineInfo) -> Mapping[str, Any]:
         labels = info.labels or {}
         distro, version, arch, *_ = [*labels.get(_IMAGE, info.image or "unknown").split(" "), "", ""]
+        sizes = (size.partition("=") for size in labels.get(_LIMITS, "").split())
+        config: dict[str, Any] = {"isolated": False, "default_username": self._user(info) or "root"}
         record = {
             "id": _id(info),
             "name": info.name,
@@ -324,12 +330,18 @@ class OtherEngine:
                 "arch": arch or _host_arch(),
                 "variant": "default",
             },
-            "config": {"isolated": False, "default_username": self._user(info) or "root"},
+            "config": {**config, **{key: int(number) for key, _, number in sizes}},
             "builtin": False,
             "state": _STATES.get(info.state, info.state.value),
         }
         address = {"ip4" if "." in info.address else "ip6": info.address} if info.address else {}
         return {"record": record, **address}
+
+
+def _with_variables(argv: Sequence[str]) -> Sequence[str]:
+    """Return the command that hands on the variables which ORBENV names."""
+    names = [name for name in os.environ.get("ORBENV", "").split(":") if name in os.environ]
+    return ["env", *(f"{name}={os.environ[name]}" for name in names), *argv] if names else argv
 
 
 def _is_missing(program: str, run: Callable[[Sequence[str]], CommandResult]) -> bool:

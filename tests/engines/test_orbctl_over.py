@@ -55,3 +55,28 @@ def test_a_suite_for_orbstack_runs(orbctl: Commands, tmp_path: Path) -> None:
     assert (renamed["name"], renamed["id"], renamed["state"]) == (other, row["id"], "running")
     orbctl.says("delete", "-f", other)
     assert orbctl.says("list", "-f", "json") == "[]\n"
+
+
+def test_a_machine_has_the_user_and_variables_that_it_shall_have(orbctl: Commands) -> None:
+    name = f"test-{secrets.token_hex(5)}"
+
+    orbctl.says("create", "--user", "vh", "ubuntu:24.04", name)
+
+    script = "id -un; cd && pwd && touch own && echo $ONE $TWO"
+    said = orbctl(
+        *("run", "-m", name, "sh", "-c", script),
+        environ={"ONE": "1", "TWO": "2 3", "ORBENV": "TWO"},
+    )
+    assert (said.status, said.stdout) == (0, "vh\n/home/vh\n2 3\n"), said
+    assert orbctl("run", "-m", name, "-u", "root", "id", "-u").stdout == "0\n"
+    record = json.loads(orbctl("info", name, "-f", "json").stdout)["record"]
+    assert record["config"]["default_username"] == "vh"
+
+
+def test_a_user_that_cannot_be_made_fails_the_create(orbctl: Commands) -> None:
+    name = f"test-{secrets.token_hex(5)}"
+
+    said = orbctl.says("create", "--user", "no/name", "ubuntu:24.04", name, status=1)
+
+    assert said.startswith(f"[-32098] create '{name}': setup: do initial setup: useradd")
+    assert "invalid user name" in said

@@ -31,6 +31,24 @@ def test_run_hands_on_words_input_and_status(orbctl: Commands) -> None:
     assert orbctl.says("run", "-m", "a", "-s", "echo $USER;", "sudo", "-n", "whoami").endswith("\nroot\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "user"),
+    [
+        ("", "root"),
+        ("-n", "root"),
+        ("-H -n -u vh", "vh"),
+        ("-Hnu vh --", "vh"),
+        ("-uvhu", "vhu"),
+        ("--user=vh -p prompt", "vh"),
+        ("--user vh -g staff", "vh"),
+    ],
+)
+def test_sudo_is_whoever_it_shall_be(orbctl: Commands, words: str, user: str) -> None:
+    orbctl("create", "ubuntu", "a")
+
+    assert orbctl.says("run", "-m", "a", "sudo", *words.split(), "whoami") == f"{user}\n"
+
+
 def test_only_what_orbenv_names_is_handed_on(orbctl: Commands) -> None:
     orbctl("create", "ubuntu", "a")
 

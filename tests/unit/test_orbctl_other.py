@@ -157,6 +157,11 @@ def test_limits_are_handed_on(orbctl: Commands, store: FolderStore) -> None:
     with store.locked() as engine:
         spec = engine.machines["a"].spec
     assert (spec.cpus, spec.memory, spec.disk) == (2, 2 << 30, 20 << 30)
+    orbctl("clone", "a", "b")
+    for name in ("a", "b"):
+        config = json.loads(orbctl("info", name, "-f", "json").stdout)["record"]["config"]
+        assert (config["cpu_limit"], config["memory_limit_mib"]) == (2, 2048)
+        assert config["disk_limit_bytes"] == 20 << 30
 
 
 def test_an_engine_that_does_not_answer(orbctl: Commands, engine: FakeProvider) -> None:
