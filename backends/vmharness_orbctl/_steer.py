@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,7 @@ class Orbctl:
             lines = (self.folder / EVENTS).read_text().splitlines()
         except FileNotFoundError:
             return ()
-        return tuple(Event(**json.loads(line)) for line in lines)
+        return tuple(_whole(lines))
 
     def wait_for(
         self, verb: str, phase: str, *, name: str = "", count: int = 1, timeout: float = 30.0
@@ -138,3 +138,12 @@ class Orbctl:
             new.replace(self.folder / FILE)
         finally:
             os.close(lock)
+
+
+def _whole(lines: Sequence[str]) -> Iterator[Event]:
+    """Yield the events of lines, but for one that is being written, or whose command was killed at that."""
+    for line in lines:
+        try:
+            yield Event(**json.loads(line))
+        except ValueError:
+            continue

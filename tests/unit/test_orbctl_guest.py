@@ -169,6 +169,17 @@ def test_the_log_tells_how_commands_ended(orbctl: Commands) -> None:
         orbctl.steer.wait_for("delete", "end", timeout=0)
 
 
+def test_a_line_of_the_log_that_is_half_written_is_no_event(orbctl: Commands) -> None:
+    orbctl("info", "b")
+    whole = orbctl.steer.events()
+    log = orbctl.steer.folder / "events.jsonl"
+    first, rest = log.read_text().split("\n", 1)
+
+    log.write_text(f"{first}\n{first[:40]}{first}\n{rest}{first[:-2]}")
+
+    assert orbctl.steer.events() == whole
+
+
 def test_the_commands_work_without_site_packages(orbctl: Commands) -> None:
     """So they start fast: nothing but this package and the standard library is imported."""
     launcher = (orbctl.folder / "orbctl").read_text()
