@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -80,28 +80,37 @@ def run(command: _Command, *, backend: BackendOption = "", stand_in: _StandIn = 
     _leave(status)
 
 
-def watch(command: Sequence[str]) -> int:
+def watch(command: Sequence[str], *, popen: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen) -> int:
     """Run a command in our terminal and process group, and return how it ended; a signal is negative."""
     previous: dict[int, Any] = {}
-    try:
-        process = subprocess.Popen(list(command))
-    except OSError as exc:
-        say(f"vmharness: cannot run {command[0]!r}: {exc.strerror}", style="red", stderr=True)
-        return _NOT_FOUND if isinstance(exc, FileNotFoundError) else _NOT_RUN
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
 
     def forward(number: int, frame: FrameType | None) -> None:
         del frame
-        if number in _FORWARDED:
+        if process is None:
+            early.append(number)
+        elif number in _FORWARDED:
             process.send_signal(number)
 
     try:
+        # Before it is started, for an interrupt just after that would leave it to nobody.
         for number in (signal.SIGINT.value, *_FORWARDED):
             if signal.getsignal(number) != signal.SIG_IGN:
                 previous[number] = signal.signal(number, forward)
+        process = popen(list(command))
+        for number in early:
+            process.send_signal(number)
         return process.wait()
+    except OSError as exc:
+        say(f"vmharness: cannot run {command[0]!r}: {exc.strerror}", style="red", stderr=True)
+        return _NOT_FOUND if isinstance(exc, FileNotFoundError) else _NOT_RUN
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        if process is None:
+            for number in early:
+                signal.raise_signal(number)
 
 
 def _put_in_place(command: str, engine: str, backend: str) -> str:
