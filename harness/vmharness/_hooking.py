@@ -48,6 +48,7 @@ class Hooks:
         self._report = report
         self._alarm = alarm
         self._watch = Watch(self._tell, patience_s=patience_s)
+        self._known: dict[str, Sequence[tuple[str, Lifecycle]]] = {}
 
     def observe(
         self, hook: str, call: Callable[[Lifecycle], object], *, backwards: bool = False
@@ -104,10 +105,16 @@ class Hooks:
         self._watch.end()
 
     def _having(self, hook: str, *, backwards: bool = False) -> Iterator[tuple[str, Lifecycle]]:
-        base = getattr(Lifecycle, hook)
-        for name, plugin in reversed(self._plugins) if backwards else self._plugins:
-            if getattr(getattr(plugin, hook), "__func__", None) is not base:
-                yield name, plugin
+        known = self._known.get(hook)
+        if known is None:
+            base = getattr(Lifecycle, hook)
+            known = [
+                (name, plugin)
+                for name, plugin in self._plugins
+                if getattr(getattr(plugin, hook), "__func__", None) is not base
+            ]
+            self._known[hook] = known
+        return reversed(known) if backwards else iter(known)
 
     def _call(self, name: str, plugin: Lifecycle, hook: str, call: Callable[[Lifecycle], T]) -> T:
         file = getattr(sys.modules.get(type(plugin).__module__), "__file__", None) or ""

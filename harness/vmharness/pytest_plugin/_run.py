@@ -201,13 +201,10 @@ class Run:
             return
         from vmharness._session import describe
 
-        stays = set(nextitem.listchain()) if nextitem is not None else set[object]()
         errors: list[CleanupFailed] = []
-        for node in reversed(item.listchain()):
-            if node in stays or not node.nodeid or node is item.session:
-                continue
+        for scope in _ending(item, nextitem):
             try:
-                session.end_scope(node.nodeid)
+                session.end_scope(scope)
             except CleanupFailed as exc:
                 errors.append(exc)
         for error in errors:
@@ -355,3 +352,15 @@ def _worker_sweep(worker: dict[str, Any], settings: Settings) -> SweepMode:
 
 # Where a run's watcher is found from a fixture.
 RUN: Final[pytest.StashKey[Run]] = pytest.StashKey()
+
+
+def _ending(item: pytest.Item, nextitem: pytest.Item | None) -> Sequence[str]:
+    """Return the scopes that end with a test, inner ones first."""
+    if nextitem is not None and nextitem.parent is item.parent:  # as most do, and each test comes by here
+        return (item.nodeid,)
+    stays = set(nextitem.listchain()) if nextitem is not None else set[object]()
+    return [
+        node.nodeid
+        for node in reversed(item.listchain())
+        if node not in stays and node.nodeid and node is not item.session
+    ]
