@@ -287,15 +287,20 @@ class Sharing(Right):
 
 
 class Racing(Right):
-    """Whether a name is free is asked before, and not when the machine is made."""
+    """Whether a name is free is asked before, not when the machine is made: all at once hear that it is."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._barrier = threading.Barrier(2)
+        self._free: set[str] = set()
+        self._one = threading.Lock()
 
     def create(self, spec: Spec, *, timeout: float) -> MachineInfo:
-        if in_a_kits_thread() and not self.exists(spec.name):
-            meet(self._barrier)
-            with self.store.locked() as engine:
-                engine.machines.pop(spec.name, None)
-        return super().create(spec, timeout=timeout)
+        if not in_a_kits_thread():
+            return super().create(spec, timeout=timeout)
+        with self._one:
+            if not self.exists(spec.name):
+                self._free.add(spec.name)
+            if spec.name in self._free:
+                with self.store.locked() as engine:
+                    engine.machines.pop(spec.name, None)
+            return super().create(spec, timeout=timeout)

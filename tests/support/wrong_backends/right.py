@@ -61,4 +61,4 @@ def meet(barrier: threading.Barrier) -> None:
     """Wait for the kit's other threads, so that what a race could bring comes each time."""
     if in_a_kits_thread():
         with suppress(threading.BrokenBarrierError):
-            barrier.wait(0.5)
+            barrier.wait(3.0)
